@@ -1,0 +1,175 @@
+"""Traversal of the graph: the only place that follows edges, always with an explicit stack.
+
+The vocabulary is small on purpose: `toposort` (inputs first), `rewrite` (map every vertex, inputs first),
+`consumers` (who uses what), `flatten`/`unflatten` (rows for pickling).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from pybuild.llb.files import CopyAction
+from pybuild.llb.meta import Constraints, Metadata
+from pybuild.llb.ops import ExecOp, FileOp, Op
+from pybuild.llb.vertex import Edge, Graph, OutputIndex, Vertex
+from pybuild.location import Location
+
+Row = tuple[Op, tuple[tuple[int, int], ...], Constraints, Metadata, tuple[Location, ...]]
+
+
+def visit_order(vertex: Vertex) -> Sequence[Vertex]:
+    """The inputs of `vertex` in the order in which BuildKit's client visits them.
+
+    A file op is walked from its last action to its first, base before copy source (client/llb/fileop.go,
+    `FileOp.Inputs`); every other op in the order of its inputs.
+    """
+    inputs = vertex.inputs
+    if not isinstance(vertex.op, FileOp) or len(inputs) < 2:
+        return [edge.vertex for edge in inputs]
+    count = len(inputs)
+    order: list[int] = []
+    for action in reversed(vertex.op.actions):
+        numbers = [action.input]
+        if isinstance(action, CopyAction):
+            numbers.append(action.secondary_input)
+        order += [number for number in numbers if 0 <= number < count]
+    order += range(count)
+    return [inputs[number].vertex for number in dict.fromkeys(order)]
+
+
+def toposort(heads: Iterable[Vertex]) -> list[Vertex]:
+    """Every vertex object reachable from `heads`, once, inputs before users (depth-first post-order).
+
+    Example:
+        >>> toposort([])
+        []
+    """
+    done: set[int] = set()
+    order: list[Vertex] = []
+    for head in heads:
+        stack: list[tuple[Vertex, bool]] = [(head, False)]
+        while stack:
+            vertex, expanded = stack.pop()
+            if id(vertex) in done:
+                continue
+            if expanded:
+                done.add(id(vertex))
+                order.append(vertex)
+                continue
+            stack.append((vertex, True))
+            stack += [(below, False) for below in reversed(visit_order(vertex)) if id(below) not in done]
+    return order
+
+
+def rewrite(graph: Graph, change: Callable[[Vertex], Vertex | Edge]) -> Graph:
+    """Rebuild `graph` from its sources upward.
+
+    Args:
+        graph: where to start from; returned itself when nothing changed.
+        change: called once per vertex, whose inputs are rewritten already. Returning the vertex keeps it; returning
+            an Edge makes every user of the vertex use that edge instead (only for vertices with one output).
+    """
+    made: dict[int, Vertex | Edge] = {}
+
+    def follow(edge: Edge) -> Edge:
+        target = made[id(edge.vertex)]
+        return target if isinstance(target, Edge) else Edge(target, edge.index)
+
+    touched = False
+    for vertex in graph.vertices:
+        inputs = tuple([follow(edge) for edge in vertex.inputs])
+        moved = any(
+            new.vertex is not old.vertex or new.index != old.index
+            for new, old in zip(inputs, vertex.inputs, strict=True)
+        )
+        current = vertex.replace(inputs=inputs) if moved else vertex
+        result = change(current)
+        touched = touched or result is not vertex
+        made[id(vertex)] = result
+    if not touched:
+        return graph
+    return Graph(None if edge is None else follow(edge) for edge in graph.heads)
+
+
+def consumers(graph: Graph) -> dict[int, list[tuple[Vertex, int]]]:
+    """For each vertex (by `id`) the (user, input number) pairs that take one of its outputs."""
+    found: dict[int, list[tuple[Vertex, int]]] = {id(vertex): [] for vertex in graph.vertices}
+    for vertex in graph.vertices:
+        for number, edge in enumerate(vertex.inputs):
+            found[id(edge.vertex)].append((vertex, number))
+    return found
+
+
+def primary_input(edge: Edge) -> Edge | None:
+    """The edge from which `edge` takes its file system in the first place; None for sources and scratch.
+
+    Exec: the source of the mount whose output this is. File: the base of the first action. Merge: its first
+    input. Diff: its upper. Image config, environment and user are inherited along this path, as BuildKit's
+    client does (client/llb/state.go, merge.go, diff.go).
+    """
+    vertex, op = edge.vertex, edge.vertex.op
+    number = -1
+    if isinstance(op, ExecOp):
+        for mount in op.mounts:
+            if getattr(mount, "output", -1) == edge.index:
+                number = getattr(mount, "input", -1)
+                break
+    elif isinstance(op, FileOp):
+        number = next((a.input for a in op.actions if 0 <= a.input < len(vertex.inputs)), -1)
+        if op.actions[0].input == -1:
+            number = -1
+    else:
+        number = _first_of(op)
+    return vertex.inputs[number] if 0 <= number < len(vertex.inputs) else None
+
+
+def _first_of(op: Op) -> int:
+    from pybuild.llb.ops import DiffOp, MergeOp, PassthroughOp
+
+    match op:
+        case MergeOp(inputs=inputs):
+            return inputs[0] if inputs else -1
+        case DiffOp(upper=upper):
+            return upper
+        case PassthroughOp(outputs=outputs):
+            return outputs[0] if outputs else -1
+        case _:
+            return -1
+
+
+def origin(edge: Edge) -> Vertex | None:
+    """The source vertex from which `edge`'s file system descends along primary inputs; None for scratch."""
+    current: Edge | None = edge
+    while current is not None:
+        below = primary_input(current)
+        if below is None:
+            from pybuild.llb.ops import SourceOp
+
+            return current.vertex if isinstance(current.vertex.op, SourceOp) else None
+        current = below
+    return None
+
+
+def flatten(heads: Sequence[Edge]) -> list[Row]:
+    """The graph below `heads` as rows in topological order; inputs refer to rows by number."""
+    order = toposort(edge.vertex for edge in heads)
+    position = {id(vertex): number for number, vertex in enumerate(order)}
+    return [
+        (
+            vertex.op,
+            tuple((position[id(edge.vertex)], int(edge.index)) for edge in vertex.inputs),
+            vertex.constraints,
+            vertex.metadata,
+            vertex.locations,
+        )
+        for vertex in order
+    ]
+
+
+def unflatten(rows: Iterable[Row]) -> list[Vertex]:
+    """The inverse of `flatten`: vertices in the order of their rows."""
+    made: list[Vertex] = []
+    for op, inputs, constraints, metadata, locations in rows:
+        edges = tuple(Edge(made[number], OutputIndex(index)) for number, index in inputs)
+        made.append(Vertex(op, edges, constraints=constraints, metadata=metadata, locations=locations))
+    return made

@@ -1,0 +1,200 @@
+"""Where in the user's files something was written.
+
+A `Location` is evidence for people, never identity: it takes no part in digests or equality of graphs. It is a
+few user frames (innermost first), found by walking outward from the API call and skipping every frame whose code
+lies in this package. Line and column numbers come from the code object's position table only when somebody looks
+at them, so capturing costs well under a microsecond per frame.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from pathlib import Path
+from types import CodeType, FrameType
+from typing import NamedTuple
+
+_PACKAGE = str(Path(__file__).parent) + "/"
+_MAX_FRAMES = 4
+_skipped_prefixes: list[str] = [_PACKAGE]
+_is_user_file: dict[str, bool] = {}
+
+
+class Frame(NamedTuple):
+    """One position: a file and a range in it. Lines count from 1, columns (in bytes) from 0; an unknown column is -1."""
+
+    file: str
+    function: str
+    line: int
+    end_line: int
+    column: int = -1
+    end_column: int = -1
+
+    def __str__(self) -> str:
+        return f"{display_path(self.file)}:{self.line}"
+
+
+class Location:
+    """A position in the user's code and how it was reached.
+
+    Args:
+        frames: the position itself first, then up to three of its callers.
+        ranges: further (first line, last line) ranges of the same file that belong to it, such as the `.mount()`
+            calls of a run.
+
+    Example:
+        >>> Location([Frame("Buildfile.py", "app", 14, 14)])
+        <Location Buildfile.py:14 in app>
+    """
+
+    __slots__ = ("_frames", "_pending", "ranges")
+
+    def __init__(self, frames: list[Frame] | tuple[Frame, ...], ranges: tuple[tuple[int, int], ...] = ()) -> None:
+        self._frames: tuple[Frame, ...] | None = tuple(frames)
+        self._pending: tuple[tuple[CodeType, int], ...] = ()
+        self.ranges = ranges
+
+    @classmethod
+    def _captured(cls, pending: tuple[tuple[CodeType, int], ...]) -> Location:
+        location = cls.__new__(cls)
+        location._frames = None
+        location._pending = pending
+        location.ranges = ()
+        return location
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The position and its callers, innermost first; never empty for a captured location."""
+        if self._frames is None:
+            self._frames = tuple(_frame(code, lasti) for code, lasti in self._pending)
+            self._pending = ()
+        return self._frames
+
+    @property
+    def file(self) -> str:
+        """The file as Python names it: a path, or a name such as `<ipython-input-3-...>`."""
+        return self.frames[0].file
+
+    @property
+    def line(self) -> int:
+        """First line, from 1."""
+        return self.frames[0].line
+
+    @property
+    def all_ranges(self) -> tuple[tuple[int, int], ...]:
+        """The (first line, last line) of the position itself, then `ranges`."""
+        frame = self.frames[0]
+        return ((frame.line, frame.end_line), *self.ranges)
+
+    def with_range(self, other: Location) -> Location:
+        """This location with the lines of `other` added as one more range (when they are of the same file)."""
+        frame = other.frames[0]
+        added = ((frame.line, frame.end_line),) if frame.file == self.file else ()
+        return Location(self.frames, (*self.ranges, *added))
+
+    def snippet(self, context: int = 1) -> list[tuple[int, bool, str]]:
+        """The source lines around the location as (number, marked, text); empty when the source is gone.
+
+        Args:
+            context: how many lines before and after each range.
+        """
+        ranges = self.all_ranges
+        marked = {number for first, last in ranges for number in range(first, last + 1)}
+        shown = {number for first, last in ranges for number in range(first - context, last + context + 1)}
+        lines = source_lines(self.file)
+        return [(n, n in marked, lines[n - 1]) for n in sorted(shown) if 0 < n <= len(lines)]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Location):
+            return NotImplemented
+        return self.frames == other.frames and self.ranges == other.ranges
+
+    def __hash__(self) -> int:
+        return hash((self.frames, self.ranges))
+
+    def __str__(self) -> str:
+        return str(self.frames[0])
+
+    def __repr__(self) -> str:
+        return f"<Location {self} in {self.frames[0].function}>"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Location, (self.frames, self.ranges)
+
+
+def capture() -> Location:
+    """The location of the innermost user code on the stack.
+
+    Frames of this package, and of prefixes given to `skip_prefix`, are passed over. Where no user frame exists
+    (an embedded interpreter, `python -c`) the outermost frame is taken.
+
+    Example:
+        >>> capture().file.startswith("<doctest")
+        True
+    """
+    found: list[tuple[CodeType, int]] = []
+    frame: FrameType | None = sys._getframe(1)
+    outermost = frame
+    while frame is not None and len(found) < _MAX_FRAMES:
+        code = frame.f_code
+        user = _is_user_file.get(code.co_filename)
+        if user is None:
+            user = _classify(code.co_filename)
+        if user:
+            found.append((code, frame.f_lasti))
+        outermost, frame = frame, frame.f_back
+    if not found and outermost is not None:
+        found.append((outermost.f_code, outermost.f_lasti))
+    return Location._captured(tuple(found))
+
+
+def skip_prefix(prefix: str) -> None:
+    """Treat code below the path `prefix` as not the user's own (for plug-ins that wrap the API)."""
+    _skipped_prefixes.append(prefix)
+    _is_user_file.clear()
+
+
+def _classify(filename: str) -> bool:
+    stdlib_frozen = filename.startswith("<frozen")
+    user = not stdlib_frozen and not any(filename.startswith(prefix) for prefix in _skipped_prefixes)
+    _is_user_file[filename] = user
+    return user
+
+
+def _frame(code: CodeType, lasti: int) -> Frame:
+    line = end_line = code.co_firstlineno
+    column = end_column = -1
+    for position, found in enumerate(code.co_positions()):
+        if position == lasti // 2:
+            line, end_line = found[0] or line, found[1] or found[0] or line
+            column = -1 if found[2] is None else found[2]
+            end_column = -1 if found[3] is None else found[3]
+            break
+    # A chained call spans from the chain's first line; the interpreter's line table knows the line of this method.
+    own_line = _line_of(code, lasti) or line
+    if own_line != line:
+        line, column = own_line, -1
+    return Frame(code.co_filename, code.co_name, line, max(line, end_line), column, end_column)
+
+
+def _line_of(code: CodeType, lasti: int) -> int | None:
+    for start, end, line in code.co_lines():
+        if start <= lasti < end:
+            return line
+    return None
+
+
+def source_lines(file: str) -> list[str]:
+    """The lines of a source file, without line ends; notebook cells included, empty when it cannot be read."""
+    return [line.rstrip("\n") for line in linecache.getlines(file)]
+
+
+def display_path(file: str) -> str:
+    """`file` as people should see it: relative to the working directory where that is shorter."""
+    if not file.startswith("/"):
+        return file
+    try:
+        relative = str(Path(file).relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return file
+    return relative

@@ -1,0 +1,1 @@
+"""OCI documents as values: descriptors, references, image configs, manifests, layouts, runtime specs."""

@@ -1,0 +1,669 @@
+"""Every seam of pybuild on one page: Protocols, and the values that cross them.
+
+The definition side (frontend, dsl) and the execution side (store ... solver) meet only in `engine/`, through these.
+Work that blocks on files is synchronous and thread-safe: planning a build must not need an event loop, and the
+scheduler moves such calls to threads. What waits for processes is asynchronous: `Executor` and `Engine`.
+
+Each Protocol has one conformance suite in tests/conformance, which every implementation must pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO, Literal, Protocol, TypeAlias, runtime_checkable
+
+import attrs
+
+from pybuild.digest import Digest
+from pybuild.errors import PybuildError
+from pybuild.llb.meta import NetMode, SecurityMode, Ulimit
+from pybuild.llb.ops import SourceOp
+from pybuild.llb.vertex import Edge, Graph, Vertex
+from pybuild.oci.descriptor import Descriptor
+from pybuild.oci.imageconfig import Healthcheck, ImageConfig
+from pybuild.platform import Platform
+
+# --------------------------------------------------------------------------------------------- content and snapshots
+
+
+@attrs.frozen(kw_only=True)
+class ContentInfo:
+    """A committed blob. `size` in bytes, `created` in seconds since the epoch."""
+
+    digest: Digest
+    size: int
+    created: float
+
+
+class BlobWriter(Protocol):
+    """Takes the bytes of one blob; invisible to everyone until committed."""
+
+    def write(self, data: bytes | memoryview, /) -> int:
+        """Append `data`; returns its length."""
+        ...
+
+    def commit(self) -> ContentInfo:
+        """Make the blob visible. An equal blob that exists already is fine.
+
+        Raises:
+            DigestMismatch: the bytes are not what was expected.
+        """
+        ...
+
+
+class ContentStore(Protocol):
+    """Blobs by digest. A blob is complete and verified, or not there at all."""
+
+    def info(self, digest: Digest) -> ContentInfo:
+        """Size and age. Raises NotFound."""
+        ...
+
+    def open(self, digest: Digest) -> BinaryIO:
+        """A reader of the blob's bytes. Raises NotFound."""
+        ...
+
+    def read(self, digest: Digest) -> bytes:
+        """All bytes of a small blob, verified against the digest. Raises NotFound, DigestMismatch."""
+        ...
+
+    def writer(self, *, digest: Digest | None = None, size: int | None = None) -> AbstractContextManager[BlobWriter]:
+        """Write a blob; leaving the block without `commit` discards it.
+
+        Args:
+            digest: what it must turn out to be.
+            size: how many bytes it must have.
+        """
+        ...
+
+    def delete(self, digest: Digest) -> None:
+        """Remove a blob. Raises NotFound."""
+        ...
+
+    def walk(self) -> Iterator[ContentInfo]:
+        """All blobs."""
+        ...
+
+
+class SnapshotKind(StrEnum):
+    """ACTIVE can be written, VIEW only be mounted, COMMITTED is immutable and can be a parent."""
+
+    ACTIVE = "active"
+    VIEW = "view"
+    COMMITTED = "committed"
+
+
+@attrs.frozen(kw_only=True)
+class SnapshotInfo:
+    """One snapshot: its key, its parent's key ("" for none) and life-cycle state."""
+
+    key: str
+    parent: str
+    kind: SnapshotKind
+    created: float
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Usage:
+    """Disk usage of a snapshot without its parents: bytes allocated, and number of inodes."""
+
+    size: int
+    inodes: int
+
+
+@attrs.frozen(kw_only=True)
+class MountSpec:
+    """A mount that somebody else performs: as in mount(8), `bind` and `overlay` among the types."""
+
+    type: str
+    source: str
+    options: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Snapshotter(Protocol):
+    """Layered file trees. Describes mounts, does not perform them.
+
+    Life cycle: `prepare(key, parent)` gives an active snapshot; its tree is changed; `commit(name, key)` makes it
+    immutable under `name` and removes `key`. A committed snapshot's files are never written again, so others may
+    hold hard links to them.
+    """
+
+    name: str
+
+    def stat(self, key: str) -> SnapshotInfo:
+        """Facts about a snapshot. Raises NotFound."""
+        ...
+
+    def usage(self, key: str) -> Usage:
+        """Its own disk usage. Raises NotFound."""
+        ...
+
+    def prepare(self, key: str, parent: str = "") -> tuple[MountSpec, ...]:
+        """Start an active snapshot on `parent`. Raises AlreadyExists, NotFound (parent)."""
+        ...
+
+    def view(self, key: str, parent: str) -> tuple[MountSpec, ...]:
+        """Start a read-only snapshot of `parent`. Raises AlreadyExists, NotFound (parent)."""
+        ...
+
+    def mounts(self, key: str) -> tuple[MountSpec, ...]:
+        """How to mount an active snapshot, or a committed one read-only. Raises NotFound."""
+        ...
+
+    def commit(self, name: str, key: str) -> None:
+        """Freeze active `key` as `name`. Raises AlreadyExists, NotFound."""
+        ...
+
+    def remove(self, key: str) -> None:
+        """Remove a snapshot that is nobody's parent. Raises NotFound, StoreError when it has children."""
+        ...
+
+    def walk(self) -> Iterator[SnapshotInfo]:
+        """All snapshots, parents first."""
+        ...
+
+    def upper(self, key: str) -> Path:
+        """The directory that holds the snapshot's own changes (whiteouts as the snapshotter writes them)."""
+        ...
+
+    def lowers(self, key: str) -> tuple[Path, ...]:
+        """The directories whose overlay is the snapshot's tree, topmost first, its own included."""
+        ...
+
+
+class Lease(Protocol):
+    """Keeps what it refers to from being collected, for as long as its process lives and it is not released."""
+
+    id: str
+
+    def add(self, kind: Literal["content", "snapshot", "result"], key: str) -> None:
+        """Hold one thing."""
+        ...
+
+
+class LeaseManager(Protocol):
+    """Hands out leases."""
+
+    def lease(self, *, ttl: timedelta | None = None) -> AbstractContextManager[Lease]:
+        """A lease for the block; `ttl` bounds how long it outlives a crash (None: not at all)."""
+        ...
+
+
+# ------------------------------------------------------------------------------------------------- cache and results
+
+
+@attrs.frozen(kw_only=True)
+class Ref:
+    """A solved file tree: the key of a committed snapshot, "" for the empty tree."""
+
+    snapshot: str
+
+
+@attrs.frozen(kw_only=True)
+class CacheLink:
+    """How one input leads to a result: its key, its position, the op's digest, the output, the selector."""
+
+    input_key: str
+    input_index: int
+    op_digest: str
+    output: int
+    selector: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class CacheRecord:
+    """A stored result of one vertex output. `created`, `last_used` in seconds since the epoch, cost in seconds."""
+
+    result_key: str
+    ref: Ref
+    description: str
+    created: float
+    last_used: float
+    usage_count: int
+    duration: float
+
+
+class CacheStore(Protocol):
+    """Finds results by what led to them (see docs/cache-keys.md)."""
+
+    def query(self, link: CacheLink) -> Sequence[str]:
+        """The result keys reachable over `link`."""
+        ...
+
+    def load(self, result_key: str) -> CacheRecord | None:
+        """The stored result, if it is still there."""
+        ...
+
+    def save(self, record: CacheRecord, links: Sequence[CacheLink]) -> None:
+        """Store a result and every link that leads to it, at once."""
+        ...
+
+    def add_links(self, result_key: str, links: Sequence[CacheLink]) -> None:
+        """Make an existing result reachable over more links."""
+        ...
+
+
+# ------------------------------------------------------------------------------------------------------------ running
+
+
+@attrs.frozen(kw_only=True)
+class BoundMount:
+    """A mount of a step as the runtime performs it, parents before children.
+
+    `type` is bind, tmpfs, overlay, proc ...; `source` a host path for bind.
+    """
+
+    target: str
+    type: str
+    source: str = ""
+    options: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class ProcessSpec:
+    """The process of a step. `uid`, `gid`, `additional_gids` are numbers already; `env` is in order."""
+
+    args: tuple[str, ...]
+    env: tuple[str, ...]
+    cwd: str
+    uid: int = 0
+    gid: int = 0
+    additional_gids: tuple[int, ...] = ()
+    hostname: str = ""
+    network: NetMode = NetMode.SANDBOX
+    security: SecurityMode = SecurityMode.SANDBOX
+    ulimits: tuple[Ulimit, ...] = ()
+    memory: int = 0
+    cpu_quota: int = 0
+    cpu_period: int = 0
+    cpu_shares: int = 0
+    cpuset_cpus: str = ""
+    timeout_seconds: float = 0.0
+    devices: tuple[str, ...] = ()
+
+
+LogStream: TypeAlias = Literal["stdout", "stderr"]
+
+
+class ProcessIO(Protocol):
+    """Receives what the process prints."""
+
+    def write(self, stream: LogStream, data: bytes) -> None:
+        """Called with raw chunks, in order, from one thread."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class ExitStatus:
+    """How the process ended: its exit code, or 128 + signal. `timed_out`: stopped by its time limit."""
+
+    code: int
+    timed_out: bool = False
+
+
+class Executor(Protocol):
+    """Runs one process in a container. Fallible: an exit code other than 0 is a result, not an exception."""
+
+    name: str
+
+    async def run(
+        self, container_id: str, rootfs: Path, mounts: Sequence[BoundMount], process: ProcessSpec, io: ProcessIO
+    ) -> ExitStatus:
+        """Run `process` with `rootfs` as its root.
+
+        Args:
+            container_id: unique among running containers.
+            rootfs: a mounted, writable directory.
+            mounts: what to mount inside, in order; /proc, /dev and the like are the executor's own business.
+            process: what to run.
+            io: receives the output.
+
+        Raises:
+            EngineUnavailable: the runtime itself does not work.
+        """
+        ...
+
+
+# ------------------------------------------------------------------------------------------- sources, session, result
+
+
+@attrs.frozen(kw_only=True)
+class SourceMetadata:
+    """What is known of a source without fetching it: for images the pinned reference, digest and config."""
+
+    identifier: str
+    digest: Digest | None = None
+    config: ImageConfig | None = None
+
+
+class MetadataResolver(Protocol):
+    """Looks sources up; implemented by engines, faked in tests."""
+
+    def resolve(self, op: SourceOp, platform: Platform) -> SourceMetadata:
+        """Raises SourceFetchError."""
+        ...
+
+
+class Session(Protocol):
+    """What a client offers to a build, whatever the transport: local directories, secrets, credentials, agents."""
+
+    def local_dir(self, name: str) -> Path:
+        """The directory offered under `name`. Raises SourceFetchError when there is none."""
+        ...
+
+    def secret(self, secret_id: str) -> bytes | None:
+        """The secret's bytes, or None when the client has none of that id."""
+        ...
+
+    def credentials(self, registry: str) -> tuple[str, str] | None:
+        """User and password for a registry host, or None."""
+        ...
+
+    def ssh_socket(self, agent_id: str) -> Path | None:
+        """The socket of an ssh agent, or None."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class ImagePatch:
+    """What a definition changes in the config of the image it descends from; None or empty leaves a member alone.
+
+    `cleared` names members to reset first (`cmd` when an entrypoint is set, as in a Dockerfile).
+    """
+
+    env: tuple[tuple[str, str], ...] = ()
+    working_dir: str | None = None
+    user: str | None = None
+    shell: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    exposed_ports: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    stop_signal: str | None = None
+    healthcheck: Healthcheck | None = None
+    cleared: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class OutputSpec:
+    """One `--output`: the exporter's type, where to write ("-" is stdout), its attributes."""
+
+    type: str
+    dest: str = ""
+    attrs: tuple[tuple[str, str], ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class SolveRequest:
+    """One build.
+
+    Args:
+        graph: one head, the result's file system (None: scratch).
+        patch: changes to the inherited image config.
+        platform: what to build for.
+        outputs: what to do with the result; none means build only.
+        local_dirs: directories by the name that `local://NAME` sources use.
+        no_cache: vertex names or digests to run again; ("*",) is all of them.
+        target: the target's name, for messages.
+        source_date_epoch: seconds to clamp timestamps to, or None.
+    """
+
+    graph: Graph
+    patch: ImagePatch = ImagePatch()
+    platform: Platform
+    outputs: tuple[OutputSpec, ...] = ()
+    local_dirs: tuple[tuple[str, str], ...] = ()
+    no_cache: tuple[str, ...] = ()
+    target: str = ""
+    source_date_epoch: int | None = None
+
+
+StepState: TypeAlias = Literal["cached", "done", "failed", "canceled", "skipped"]
+
+
+@attrs.frozen(kw_only=True)
+class StepResult:
+    """How one vertex went. Times in seconds; `size` in bytes of its own layer (-1: not known)."""
+
+    digest: Digest
+    name: str
+    state: StepState
+    started: float
+    duration: float
+    size: int = -1
+    reason: str = ""
+    """Why it ran, or why it was cached, in words."""
+
+
+@attrs.frozen(kw_only=True)
+class ExportResult:
+    """What an exporter did: metadata keys as in buildx's --metadata-file, and the path written, if any."""
+
+    type: str
+    metadata: tuple[tuple[str, object], ...] = ()
+    path: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class SolveResult:
+    """A finished build."""
+
+    ref: Ref
+    config: ImageConfig
+    steps: tuple[StepResult, ...]
+    exports: tuple[ExportResult, ...] = ()
+    duration: float = 0.0
+
+    @property
+    def metadata(self) -> dict[str, object]:
+        """All exporters' metadata in one mapping."""
+        return {key: value for export in self.exports for key, value in export.metadata}
+
+
+@attrs.frozen(kw_only=True)
+class ExportInput:
+    """What an exporter gets: the result's layers as snapshot keys, bottom first, its config, and the request."""
+
+    ref: Ref
+    config: ImageConfig
+    output: OutputSpec
+    platform: Platform
+    source_date_epoch: int | None = None
+    base_layers: tuple[Descriptor, ...] = ()
+    """Blobs of the base image, bottom first; they are exported as they came."""
+
+
+class Exporter(Protocol):
+    """Turns a result into an artifact. `open_store` access is given at construction."""
+
+    type: str
+
+    def export(self, source: ExportInput, report: Callable[[str], None]) -> ExportResult:
+        """Write the artifact; `report` takes one-line progress. Raises ExportError."""
+        ...
+
+
+# ----------------------------------------------------------------------------------------------------------- progress
+
+
+@attrs.frozen(kw_only=True)
+class StepStarted:
+    """A vertex begins (`number` counts from 1 in the order of first appearance)."""
+
+    digest: Digest
+    name: str
+    time: float
+    locations: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class StepLog:
+    """Output of a step."""
+
+    digest: Digest
+    stream: LogStream
+    data: bytes
+    time: float
+
+
+@attrs.frozen(kw_only=True)
+class StepStatus:
+    """Progress inside a step: `current` of `total` bytes or items (0: not known)."""
+
+    digest: Digest
+    id: str
+    current: int
+    total: int
+    time: float
+
+
+@attrs.frozen(kw_only=True)
+class StepFinished:
+    """A vertex ended. `error` is empty unless it failed."""
+
+    digest: Digest
+    name: str
+    state: StepState
+    time: float
+    duration: float
+    error: str = ""
+    reason: str = ""
+    size: int = -1
+
+
+@attrs.frozen(kw_only=True)
+class Warned:
+    """Something worth knowing that is not an error."""
+
+    message: str
+    time: float
+    detail: str = ""
+
+
+ProgressEvent: TypeAlias = StepStarted | StepLog | StepStatus | StepFinished | Warned
+
+
+class ProgressSink(Protocol):
+    """Receives progress; must be cheap, thread-safe, and never raise."""
+
+    def emit(self, event: ProgressEvent) -> None:
+        """Take one event."""
+        ...
+
+
+# -------------------------------------------------------------------------------------------- engines, frontends, passes
+
+
+@attrs.frozen(kw_only=True)
+class EngineInfo:
+    """What an engine is and can do."""
+
+    name: str
+    version: str
+    platforms: tuple[Platform, ...]
+    capabilities: frozenset[str] = frozenset()
+    details: tuple[tuple[str, str], ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class PlannedStep:
+    """What would happen to one vertex: `cached`, `run`, or `maybe` (depends on the content an earlier step makes)."""
+
+    vertex: Vertex
+    state: Literal["cached", "run", "maybe", "source"]
+    reason: str
+    estimate: float = 0.0
+    """Seconds, from the last time an equal step ran; 0 when unknown."""
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """The answer to: what would this build do? Steps in topological order."""
+
+    steps: tuple[PlannedStep, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing would run."""
+        return all(step.state in ("cached", "source") for step in self.steps)
+
+
+class Engine(Protocol):
+    """Solves graphs."""
+
+    name: str
+
+    async def info(self) -> EngineInfo:
+        """Workers, platforms, capabilities."""
+        ...
+
+    async def solve(self, request: SolveRequest, session: Session, sink: ProgressSink) -> SolveResult:
+        """Build. Raises SolveError with the vertex's locations, EngineUnavailable."""
+        ...
+
+    def plan(self, request: SolveRequest, session: Session) -> Plan:
+        """What `solve` would do, without running or starting anything."""
+        ...
+
+    async def aclose(self) -> None:
+        """Release what the engine holds."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class PassContext:
+    """What a pass may know."""
+
+    platform: Platform
+    resolver: MetadataResolver | None = None
+
+
+class Pass(Protocol):
+    """A pure function from graph to graph; returns the same object when it changed nothing, and keeps locations."""
+
+    @property
+    def name(self) -> str:
+        """The name used by `--passes`."""
+        ...
+
+    def __call__(self, graph: Graph, context: PassContext, /) -> Graph:
+        """Rewrite `graph`."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class FrontendResult:
+    """What a frontend makes of its input: the result edge and the image config changes."""
+
+    head: Edge | None
+    patch: ImagePatch
+    warnings: tuple[PybuildError, ...] = ()
+
+
+class Frontend(Protocol):
+    """Turns a build description into a graph."""
+
+    name: str
+
+    def lower(self, source: bytes, options: Mapping[str, str], resolver: MetadataResolver) -> FrontendResult:
+        """Raises FrontendError."""
+        ...
+
+
+RpcHandler: TypeAlias = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
+
+
+class Attachable(Protocol):
+    """A session service offered to a remote engine (filesync, auth, secrets, ssh)."""
+
+    service: str
+
+    def methods(self) -> Mapping[str, RpcHandler]:
+        """Handlers by method name."""
+        ...
