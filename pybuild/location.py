@@ -21,7 +21,7 @@ _is_user_file: dict[str, bool] = {}
 
 
 class Frame(NamedTuple):
-    """One position: a file and a range in it. Lines count from 1, columns (in bytes) from 0; an unknown column is -1."""
+    """One position: a file and a range in it. Lines count from 1, columns from 0 (-1: unknown)."""
 
     file: str
     function: str

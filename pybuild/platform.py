@@ -18,6 +18,7 @@ _ARCHITECTURES = {
     "armhf": ("arm", "v7"),
     "armel": ("arm", "v6"),
 }
+_DEFAULT_VARIANTS = {("arm64", "8"), ("arm64", "v8"), ("arm64", "v8.0"), ("amd64", "v1")}
 _OS_NAMES = {"macos": "darwin"}
 _ARM_VARIANTS = {"": "v7", "5": "v5", "6": "v6", "7": "v7", "8": "v8"}
 
@@ -60,7 +61,7 @@ def parse_platform(text: str) -> Platform:
         if only in ("linux", "windows", "darwin", "freebsd", "macos"):
             return normalize(host_platform()._replace(os=only))
         return normalize(Platform("linux", only))
-    return normalize(Platform(*parts))
+    return normalize(Platform(parts[0], parts[1], parts[2] if len(parts) == 3 else ""))
 
 
 def normalize(platform: Platform) -> Platform:
@@ -70,9 +71,7 @@ def normalize(platform: Platform) -> Platform:
     if architecture in _ARCHITECTURES:
         architecture, implied = _ARCHITECTURES[architecture]
         variant = variant or implied
-    if architecture == "arm64" and variant in ("8", "v8", "v8.0"):
-        variant = ""
-    elif architecture == "amd64" and variant == "v1":
+    if (architecture, variant) in _DEFAULT_VARIANTS:
         variant = ""
     elif architecture == "arm":
         variant = _ARM_VARIANTS.get(variant, variant)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import attrs
-
 from pybuild.errors import DefinitionError, MountConflictError
 from pybuild.llb.files import CopyAction, FileAction, Owner, UserName
 from pybuild.llb.meta import (
@@ -98,18 +96,18 @@ def exec_(
     for mount, edge in ordered:
         number = NO_INPUT
         if edge is not None:
-            key = (edge.vertex.digest, edge.index)
+            key = (edge.vertex.digest, edge.output)
             number = inputs.setdefault(key, len(edges))
             if number == len(edges):
                 edges.append(edge)
         match mount:
             case BindMount(readonly=False) if mount.output != NO_OUTPUT:
-                numbered.append(attrs.evolve(mount, input=number, output=outputs))
+                numbered.append(mount.replace(input=number, output=outputs))
                 outputs += 1
             case BindMount():
-                numbered.append(attrs.evolve(mount, input=number, output=NO_OUTPUT))
+                numbered.append(mount.replace(input=number, output=NO_OUTPUT))
             case CacheMount() | TmpfsMount():
-                numbered.append(attrs.evolve(mount, input=number))
+                numbered.append(mount.replace(input=number))
             case SecretMount() | SshMount():
                 numbered.append(mount)
     op = ExecOp(
@@ -164,7 +162,7 @@ def file(
     def number_of(edge: Edge | None) -> int:
         if edge is None:
             return NO_INPUT
-        number = numbers.setdefault((edge.vertex.digest, edge.index), len(edges))
+        number = numbers.setdefault((edge.vertex.digest, edge.output), len(edges))
         if number == len(edges):
             edges.append(edge)
         return number
@@ -175,10 +173,9 @@ def file(
     for position, (action, _) in enumerate(actions):
         below = base_number if position == 0 else len(edges) + position - 1
         output = 0 if position == len(actions) - 1 else NO_OUTPUT
-        if not isinstance(action, CopyAction):
-            bound = attrs.evolve(action, input=below, output=output)
-        else:
-            bound = attrs.evolve(action, input=below, output=output, secondary_input=copies[position])
+        bound: FileAction = action.replace(input=below, output=output)
+        if isinstance(bound, CopyAction):
+            bound = bound.replace(secondary_input=copies[position])
         made.append(_bind_owner(bound, base_number))
     return Vertex(FileOp(actions=tuple(made)), edges, constraints=constraints, metadata=metadata, locations=locations)
 
@@ -188,9 +185,9 @@ def _bind_owner(action: FileAction, base: int) -> FileAction:
     owner: Owner | None = getattr(action, "owner", None)
     if owner is None:
         return action
-    user = attrs.evolve(owner.user, input=base) if isinstance(owner.user, UserName) else owner.user
-    group = attrs.evolve(owner.group, input=base) if isinstance(owner.group, UserName) else owner.group
-    return attrs.evolve(action, owner=Owner(user=user, group=group))  # type: ignore[call-arg]  # only actions with an owner get here
+    user = owner.user.replace(input=base) if isinstance(owner.user, UserName) else owner.user
+    group = owner.group.replace(input=base) if isinstance(owner.group, UserName) else owner.group
+    return action.replace(owner=Owner(user=user, group=group))
 
 
 def merge(

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-import attrs
-
 from pybuild.llb.node import NOT_IN_DIGEST, Node, Pairs, node
 from pybuild.platform import Platform
 
@@ -141,6 +139,8 @@ class Metadata(Node):
     """Facts about a vertex that change neither its result nor its digest.
 
     `description` are BuildKit's display hints; `llb.customname` is the name that progress shows.
+    `local_dir` is the client's directory behind a `local://` or `oci-layout://` source: where content comes from, never
+    what it is.
     """
 
     ignore_cache: bool = False
@@ -149,6 +149,7 @@ class Metadata(Node):
     caps: tuple[str, ...] = ()
     progress_group: ProgressGroup | None = None
     resources: LinuxResources | None = None
+    local_dir: str = ""
 
     @property
     def name(self) -> str:
@@ -158,7 +159,7 @@ class Metadata(Node):
     def named(self, name: str) -> Metadata:
         """The same metadata with another display name."""
         pairs = {**dict(self.description), "llb.customname": name}
-        return attrs.evolve(self, description=tuple(sorted(pairs.items())))
+        return self.replace(description=tuple(sorted(pairs.items())))
 
 
 NO_METADATA = Metadata()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from operator import attrgetter
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 import attrs
 
@@ -25,7 +25,7 @@ class Node:
 
     __slots__ = ("_form",)
     _form: tuple[object, ...]
-    _fields: ClassVar[tuple[str, ...]] = ()
+    _names: ClassVar[tuple[str, ...]] = ()
     _get: ClassVar[Callable[[Any], object]]
 
     def __attrs_post_init__(self) -> None:
@@ -40,6 +40,13 @@ class Node:
         """The canonical form: nested tuples of plain values, the class name first."""
         return self._form
 
+    def replace(self, **changes: object) -> Self:
+        """A copy with some fields changed."""
+        return type(self)(**{**self._values(), **changes})
+
+    def _values(self) -> dict[str, object]:
+        return {name: getattr(self, name) for name in self._names}
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Node):
             return NotImplemented
@@ -49,12 +56,11 @@ class Node:
         return hash(self._form)
 
     def __repr__(self) -> str:
-        shown = (f"{a.name}={getattr(self, a.name)!r}" for a in attrs.fields(type(self)) if a.init)
+        shown = (f"{name}={value!r}" for name, value in self._values().items())
         return f"{type(self).__name__}({', '.join(shown)})"
 
     def __reduce__(self) -> tuple[object, ...]:
-        values = {a.name: getattr(self, a.name) for a in attrs.fields(type(self)) if a.init}
-        return _rebuild, (type(self), values)
+        return _rebuild, (type(self), self._values())
 
 
 def _rebuild(cls: type[Node], values: dict[str, object]) -> Node:
@@ -77,8 +83,9 @@ def _plain(value: object) -> object:
 def node(cls: T) -> T:
     """Make `cls` a frozen, keyword-only attrs class with a canonical form."""
     made: Any = attrs.frozen(eq=False, repr=False, kw_only=True)(cls)
-    names = tuple(a.name for a in attrs.fields(made) if a.metadata.get("pybuild.identity", True) and a.init)
-    made._fields = names
+    fields = [field for field in attrs.fields(made) if field.init]
+    names = tuple(field.name for field in fields if field.metadata.get("pybuild.identity", True))
+    made._names = tuple(field.name for field in fields)
     made._get = attrgetter(*names) if len(names) > 1 else _single(names)
     return made  # type: ignore[no-any-return]  # attrs hands back the class
 

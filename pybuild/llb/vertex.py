@@ -9,12 +9,15 @@ locations until the pass `dedupe` unites them. Nothing here recurses along edges
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple, NewType, Self, final
+from typing import TYPE_CHECKING, NamedTuple, NewType, Self, final
 
 from pybuild.digest import Digest, digest_of, short
 from pybuild.llb.meta import NO_CONSTRAINTS, NO_METADATA, Constraints, Metadata
 from pybuild.llb.ops import ExecOp, FileOp, Op, SourceOp
 from pybuild.location import Location
+
+if TYPE_CHECKING:
+    from pybuild.llb.walk import Row
 
 OutputIndex = NewType("OutputIndex", int)
 """Which output of a vertex an edge takes; 0 is the root file system of an exec."""
@@ -24,10 +27,10 @@ class Edge(NamedTuple):
     """One output of a vertex, used as an input of another or as a result."""
 
     vertex: Vertex
-    index: OutputIndex = OutputIndex(0)
+    output: OutputIndex = OutputIndex(0)
 
     def __repr__(self) -> str:
-        return f"Edge({self.vertex!r}, {self.index})"
+        return f"Edge({self.vertex!r}, {self.output})"
 
 
 @final
@@ -65,7 +68,7 @@ class Vertex:
         put(self, "constraints", constraints)
         put(self, "metadata", metadata)
         put(self, "locations", tuple(locations))
-        below = tuple((edge.vertex.digest, edge.index) for edge in self.inputs)
+        below = tuple((edge.vertex.digest, edge.output) for edge in self.inputs)
         put(self, "digest", digest_of(op._form, constraints._form, below))
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -113,7 +116,7 @@ class Vertex:
         return _last_vertex, (flatten([Edge(self)]),)
 
 
-def _last_vertex(rows: list[tuple[object, ...]]) -> Vertex:
+def _last_vertex(rows: list[Row]) -> Vertex:
     from pybuild.llb.walk import unflatten
 
     return unflatten(rows)[-1]
@@ -184,7 +187,7 @@ class Graph:
     @property
     def digest(self) -> Digest:
         """One digest for the whole graph."""
-        return digest_of(*((edge.vertex.digest, edge.index) if edge else None for edge in self.heads))
+        return digest_of(*((edge.vertex.digest, edge.output) if edge else None for edge in self.heads))
 
     def __eq__(self, other: object) -> bool:
         return self.digest == other.digest if isinstance(other, Graph) else NotImplemented
@@ -204,11 +207,11 @@ class Graph:
         edges = [edge for edge in self.heads if edge is not None]
         rows = flatten(edges)
         position = {id(vertex): number for number, vertex in enumerate(self.vertices)}
-        heads = [None if edge is None else (position[id(edge.vertex)], edge.index) for edge in self.heads]
+        heads = [None if edge is None else (position[id(edge.vertex)], edge.output) for edge in self.heads]
         return _graph_from_rows, (rows, heads)
 
 
-def _graph_from_rows(rows: list[tuple[object, ...]], heads: list[tuple[int, OutputIndex] | None]) -> Graph:
+def _graph_from_rows(rows: list[Row], heads: list[tuple[int, OutputIndex] | None]) -> Graph:
     from pybuild.llb.walk import unflatten
 
     vertices = unflatten(rows)

@@ -73,13 +73,13 @@ def rewrite(graph: Graph, change: Callable[[Vertex], Vertex | Edge]) -> Graph:
 
     def follow(edge: Edge) -> Edge:
         target = made[id(edge.vertex)]
-        return target if isinstance(target, Edge) else Edge(target, edge.index)
+        return target if isinstance(target, Edge) else Edge(target, edge.output)
 
     touched = False
     for vertex in graph.vertices:
         inputs = tuple([follow(edge) for edge in vertex.inputs])
         moved = any(
-            new.vertex is not old.vertex or new.index != old.index
+            new.vertex is not old.vertex or new.output != old.output
             for new, old in zip(inputs, vertex.inputs, strict=True)
         )
         current = vertex.replace(inputs=inputs) if moved else vertex
@@ -111,7 +111,7 @@ def primary_input(edge: Edge) -> Edge | None:
     number = -1
     if isinstance(op, ExecOp):
         for mount in op.mounts:
-            if getattr(mount, "output", -1) == edge.index:
+            if getattr(mount, "output", -1) == edge.output:
                 number = getattr(mount, "input", -1)
                 break
     elif isinstance(op, FileOp):
@@ -157,7 +157,7 @@ def flatten(heads: Sequence[Edge]) -> list[Row]:
     return [
         (
             vertex.op,
-            tuple((position[id(edge.vertex)], int(edge.index)) for edge in vertex.inputs),
+            tuple((position[id(edge.vertex)], int(edge.output)) for edge in vertex.inputs),
             vertex.constraints,
             vertex.metadata,
             vertex.locations,

@@ -1,0 +1,1 @@
+"""The Python DSL: `State` and what chained calls make of it."""

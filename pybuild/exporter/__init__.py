@@ -1,0 +1,1 @@
+"""Exporters: OCI and Docker archives, directories and tar files, one file each."""

@@ -1,0 +1,1 @@
+"""Frontends: what turns a build description into a graph."""

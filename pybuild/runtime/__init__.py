@@ -1,0 +1,1 @@
+"""Running processes in containers: runtime specs, mounts, namespaces, networks."""

@@ -1,0 +1,1 @@
+"""What a client offers to a build: directories, secrets, credentials, agents."""

@@ -1,0 +1,1 @@
+"""The solver: cache keys, plan, scheduler, and one executable op per file."""

@@ -1,0 +1,1 @@
+"""Sources: images, OCI layouts and local directories, one file each."""

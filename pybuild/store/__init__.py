@@ -1,0 +1,1 @@
+"""The on-disk store: content, snapshots, leases, cache records, and file trees."""

@@ -1,0 +1,1 @@
+"""Drawing and comparing graphs: DOT, Mermaid, text, HTML, and graph diffs."""
