@@ -1,0 +1,84 @@
+"""What the scheduler tells the world about its steps: progress events while they run, results at the end."""
+
+from __future__ import annotations
+
+import time
+from asyncio import CancelledError
+
+from pybuild.protocols import ProgressSink, StepFinished, StepResult, StepStarted, StepState
+from pybuild.solver.state import Job, Step
+
+
+class Reporter:
+    """Emits events for the steps of one job and keeps how each went.
+
+    Args:
+        job: the steps.
+        sink: receives progress.
+    """
+
+    def __init__(self, job: Job, sink: ProgressSink) -> None:
+        self._job = job
+        self._sink = sink
+        self._results: dict[int, StepResult] = {}
+
+    def started(self, step: Step) -> float:
+        """A step begins; returns the time, in seconds since the epoch."""
+        now = time.time()
+        vertex = step.vertex
+        places = tuple(str(location) for location in vertex.locations)
+        self._sink.emit(StepStarted(digest=vertex.digest, name=vertex.name, time=now, locations=places))
+        return now
+
+    def done(self, step: Step, started: float, size: int = -1) -> None:
+        """A step ran; `size` in bytes of its own layer."""
+        self._finish(step, "done", started, size=size)
+
+    def failed(self, step: Step, started: float, error: BaseException) -> None:
+        """A step failed, or was cancelled."""
+        if isinstance(error, CancelledError):
+            self._finish(step, "canceled", started)
+        else:
+            self._finish(step, "failed", started, error=str(error) or type(error).__name__)
+
+    def cached(self, step: Step) -> None:
+        """A step did not have to run."""
+        self._finish(step, "cached", time.time())
+
+    def _finish(self, step: Step, state: StepState, started: float, *, size: int = -1, error: str = "") -> None:
+        now = time.time()
+        vertex = step.vertex
+        result = StepResult(
+            digest=vertex.digest,
+            name=vertex.name,
+            state=state,
+            started=started,
+            duration=now - started,
+            size=size,
+            reason=step.reason,
+        )
+        self._results[step.number] = result
+        self._sink.emit(
+            StepFinished(
+                digest=vertex.digest,
+                name=vertex.name,
+                state=state,
+                time=now,
+                duration=result.duration,
+                error=error,
+                reason=step.reason,
+                size=size,
+            )
+        )
+
+    def results(self) -> tuple[StepResult, ...]:
+        """How every step went, in topological order: a source that was only identified counts as cached."""
+        return tuple(self._results.get(step.number) or self._untouched(step) for step in self._job.steps)
+
+    @staticmethod
+    def _untouched(step: Step) -> StepResult:
+        state: StepState = "cached" if step.settled else "skipped"
+        vertex = step.vertex
+        return StepResult(
+            digest=vertex.digest, name=vertex.name, state=state, started=0.0, duration=0.0, reason=step.reason
+        )
