@@ -114,7 +114,7 @@ class Scheduler:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._fetches: dict[int, asyncio.Task[Ref]] = {}
         self._refs: dict[tuple[int, int], Ref] = {}
-                self._failure: BaseException | None = None
+        self._failure: BaseException | None = None
 
     async def run(self) -> list[Ref]:
         """Finish every head; returns their refs, in order.

@@ -1,0 +1,102 @@
+"""The image config of a result: the config it inherits, changed as the definition says.
+
+Where definition and execution meet: the graph says which source the result descends from and which steps made its
+layers, the resolver knows that source's config, the patch holds what the user set. Mirrors what BuildKit's Dockerfile
+frontend does with its `image` while it converts instructions (frontend/dockerfile/dockerfile2llb/convert.go).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from pybuild.llb.files import CopyAction, MkdirAction, MkfileAction, RmAction, SymlinkAction
+from pybuild.llb.ops import ExecOp, FileOp, SourceOp
+from pybuild.llb.vertex import Edge, Vertex
+from pybuild.llb.walk import origin, primary_input
+from pybuild.oci.imageconfig import ContainerConfig, History, ImageConfig, scratch_config
+from pybuild.platform import Platform
+from pybuild.protocols import ImagePatch, MetadataResolver
+
+COMMENT = "pybuild"
+
+
+def base_config(head: Edge | None, platform: Platform, resolver: MetadataResolver) -> ImageConfig:
+    """The config that a result inherits: its origin image's, or that of scratch."""
+    source = origin(head) if head is not None else None
+    if source is None or not isinstance(source.op, SourceOp):
+        return scratch_config(platform)
+    config = resolver.resolve(source).config
+    return config if config is not None else scratch_config(platform)
+
+
+def apply_patch(base: ImageConfig, patch: ImagePatch) -> ImageConfig:
+    """`base` with everything that the definition sets.
+
+    Example:
+        >>> apply_patch(scratch_config(Platform("linux", "amd64")), ImagePatch(user="app")).config.user
+        'app'
+    """
+    config = base.config
+    for name in patch.cleared:
+        config = attrs.evolve(config, **{name: attrs.fields_dict(ContainerConfig)[name].default})
+    changes: dict[str, object] = {
+        "env": _merge_env(config.env, patch.env),
+        "labels": tuple(sorted({**dict(config.labels), **dict(patch.labels)}.items())),
+        "exposed_ports": _union(config.exposed_ports, patch.exposed_ports),
+        "volumes": _union(config.volumes, patch.volumes),
+    }
+    for name in ("working_dir", "user", "shell", "entrypoint", "cmd", "stop_signal", "healthcheck"):
+        value = getattr(patch, name)
+        if value is not None:
+            changes[name] = value
+    if patch.working_dir is not None and not patch.working_dir.startswith("/"):
+        changes["working_dir"] = f"{(config.working_dir or '/').rstrip('/')}/{patch.working_dir}"
+    return attrs.evolve(base, config=attrs.evolve(config, **changes))
+
+
+def _merge_env(base: tuple[str, ...], added: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Variables of the base keep their place and take the new value; new ones follow in order."""
+    merged = dict(item.partition("=")[::2] for item in base)
+    merged.update(added)
+    return tuple(f"{name}={value}" for name, value in merged.items())
+
+
+def _union(base: tuple[str, ...], added: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({*base, *added}))
+
+
+def layer_history(head: Edge | None) -> tuple[History, ...]:
+    """One entry for each step that made a layer of the result, oldest first."""
+    entries: list[History] = []
+    current = head
+    while current is not None and not isinstance(current.vertex.op, SourceOp):
+        entries.append(History(created_by=_created_by(current.vertex), comment=COMMENT))
+        current = primary_input(current)
+    return tuple(reversed(entries))
+
+
+def _created_by(vertex: Vertex) -> str:
+    op = vertex.op
+    if isinstance(op, ExecOp):
+        return f"RUN {' '.join(op.meta.args)} # {COMMENT}"
+    if isinstance(op, FileOp):
+        return "; ".join(_action_text(action) for action in op.actions) + f" # {COMMENT}"
+    return f"{vertex.name} # {COMMENT}"
+
+
+def _action_text(action: object) -> str:
+    match action:
+        case CopyAction():
+            return f"COPY {action.source} {action.dest}"
+        case MkfileAction():
+            return f"WRITE {action.path}"
+        case MkdirAction():
+            return f"MKDIR {action.path}"
+        case SymlinkAction():
+            return f"SYMLINK {action.old_path} {action.new_path}"
+        case RmAction():
+            return f"REMOVE {action.path}"
+        case _:
+            return "FILE"

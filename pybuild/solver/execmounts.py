@@ -1,0 +1,251 @@
+"""The mounts of one exec step, from graph values to what the runtime binds into the container.
+
+Opens each mount's source (a snapshot view, a writable copy, a cache directory, a secret's file), makes its mount
+point, and closes everything again in reverse. Which trees become results is remembered in `outputs`.
+Semantics: BuildKit's solver/llbsolver/mounts/mount.go and the tables of the Dockerfile reference for RUN --mount.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from posixpath import normpath
+from typing import assert_never
+
+from pybuild.errors import SecretNotFound, SolveError
+from pybuild.llb.mounts import NO_INPUT, BindMount, CacheMount, Mount, SecretMount, SshMount, TmpfsMount
+from pybuild.llb.ops import ExecOp
+from pybuild.protocols import BoundMount, Ref, Session
+from pybuild.runtime.mount import mounted
+from pybuild.solver.mountpoints import MountPoints, nested, resolve_in
+from pybuild.store.store import Store
+from pybuild.store.tree import LayeredTree
+
+MAX_SECRET_BYTES = 500 * 1024
+_LOCK_POLL_SECONDS = 0.05
+
+
+class ExecMounts:
+    """Opens and closes the mounts of one step. All methods block; use as a context manager.
+
+    Args:
+        store: the store.
+        session: where secrets and agents come from.
+        work: an empty directory of the step on a private memory file system.
+        op: the step.
+        inputs: the trees of its inputs.
+        hold: called with the key of every snapshot made here, so that the build's lease keeps it.
+        fresh_caches: forget the step's cache mounts first (a step that runs with its cache switched off).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        session: Session,
+        work: Path,
+        op: ExecOp,
+        inputs: Sequence[Ref],
+        hold: Callable[[str], None],
+        *,
+        fresh_caches: bool = False,
+    ) -> None:
+        self._store = store
+        self._session = session
+        self._work = work
+        self._op = op
+        self._inputs = inputs
+        self._hold = hold
+        self._fresh_caches = fresh_caches
+        self._stack = ExitStack()
+        self._caches: dict[tuple[str, str], Path] = {}
+        self._counter = 0
+        self.rootfs = work / "rootfs"
+        self.root_tree = LayeredTree(())
+        self.bound: list[BoundMount] = []
+        self.outputs: dict[int, str] = {}
+        """Active snapshot key by output index."""
+
+    def __enter__(self) -> ExecMounts:
+        try:
+            self._open_all()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def _open_all(self) -> None:
+        targets = [normpath(mount.target) for mount in self._op.mounts]
+        root = self._op.mounts[0]
+        assert isinstance(root, BindMount)
+        self._open_root(root)
+        points = MountPoints(self.rootfs)
+        self._stack.callback(points.clean)
+        for mount, target in sorted(zip(self._op.mounts[1:], targets[1:], strict=True), key=lambda pair: pair[1]):
+            for bound, is_directory in self._open(mount):
+                place = bound.target
+                if not nested(target, targets):
+                    place = points.prepare(place, is_directory=is_directory)
+                self.bound.append(BoundMount(target=place, type=bound.type, source=bound.source, options=bound.options))
+
+    def prepare_point(self, target: str, *, is_directory: bool) -> None:
+        """Make a mount point for something that the runtime adds, such as /etc/hosts; cleaned like the others."""
+        points = MountPoints(self.rootfs)
+        self._stack.callback(points.clean)
+        points.prepare(target, is_directory=is_directory)
+
+    # -------------------------------------------------------------------------------------------- snapshots
+
+    def _open_root(self, mount: BindMount) -> None:
+        self.rootfs.mkdir()
+        parent = self._snapshot(mount.input)
+        if parent:
+            self.root_tree = LayeredTree(self._store.snapshots.lowers(parent))
+        if mount.readonly:
+            self._mount_view(parent, self.rootfs)
+        else:
+            self._mount_active(mount, parent, self.rootfs)
+
+    def _snapshot(self, number: int) -> str:
+        return self._inputs[number].snapshot if number != NO_INPUT else ""
+
+    def _mount_active(self, mount: BindMount, parent: str, target: Path) -> None:
+        """A writable copy of `parent`: a result when the mount has an output, otherwise thrown away."""
+        key = f"active-{uuid.uuid4().hex}"
+        self._hold(key)
+        specs = self._store.snapshots.prepare(key, parent)
+        if mount.output >= 0:
+            self.outputs[mount.output] = key
+        self._stack.callback(self._discard, key)
+        self._stack.enter_context(mounted(specs, target))
+
+    def _discard(self, key: str) -> None:
+        if key not in self.outputs.values():
+            self._store.snapshots.remove(key)
+
+    def _mount_view(self, snapshot: str, target: Path) -> None:
+        if snapshot:
+            self._stack.enter_context(mounted(self._store.snapshots.mounts(snapshot), target))
+
+    def _new_dir(self) -> Path:
+        self._counter += 1
+        directory = self._work / f"mount-{self._counter}"
+        directory.mkdir()
+        return directory
+
+    # ------------------------------------------------------------------------------------------ mount kinds
+
+    def _open(self, mount: Mount) -> list[tuple[BoundMount, bool]]:
+        match mount:
+            case BindMount():
+                return [self._open_bind(mount)]
+            case CacheMount():
+                return [self._open_cache(mount)]
+            case TmpfsMount():
+                options = ["nosuid", *([f"size={mount.size}"] if mount.size else []), *(["ro"] if mount.readonly else [])]
+                return [(BoundMount(target=mount.target, type="tmpfs", source="tmpfs", options=tuple(options)), True)]
+            case SecretMount():
+                found = self._open_secret(mount)
+                return [] if found is None else [(found, False)]
+            case SshMount():
+                found = self._open_ssh(mount)
+                return [] if found is None else [(found, False)]
+            case _:
+                assert_never(mount)
+
+    def _open_bind(self, mount: BindMount) -> tuple[BoundMount, bool]:
+        directory = self._new_dir()
+        parent = self._snapshot(mount.input)
+        if mount.readonly:
+            self._mount_view(parent, directory)
+        else:
+            self._mount_active(mount, parent, directory)
+        return self._bind(mount.target, directory, mount.selector, readonly=mount.readonly)
+
+    def _open_cache(self, mount: CacheMount) -> tuple[BoundMount, bool]:
+        base = self._snapshot(mount.input)
+        tree = self._caches.get((mount.cache_id, base))
+        if tree is None:
+            if self._fresh_caches:
+                self._store.cache_mounts.forget(mount.cache_id, base)
+            tree = self._acquire_cache(mount, base)
+            self._caches[mount.cache_id, base] = tree
+        return self._bind(mount.target, tree, mount.selector, readonly=mount.readonly)
+
+    def _acquire_cache(self, mount: CacheMount, base: str) -> Path:
+        def populate(target: Path) -> None:
+            if base:
+                copy_tree(LayeredTree(self._store.snapshots.lowers(base)), target)
+
+        while True:
+            taken = self._store.cache_mounts.try_acquire(mount.cache_id, base, mount.sharing, populate)
+            if taken is not None:
+                self._stack.callback(taken.release)
+                return taken.path
+            time.sleep(_LOCK_POLL_SECONDS)
+
+    def _bind(self, target: str, directory: Path, selector: str, *, readonly: bool) -> tuple[BoundMount, bool]:
+        source = str(directory)
+        if normpath("/" + selector) != "/":
+            source += resolve_in(source, selector)
+        try:
+            is_directory = stat.S_ISDIR(os.stat(source).st_mode)
+        except FileNotFoundError:
+            raise SolveError(
+                f'"{normpath("/" + selector)}": not found', hint=f'the source of the mount at "{target}" has no such path'
+            ) from None
+        options = ("rbind", "ro") if readonly else ("rbind", "rw")
+        return BoundMount(target=target, type="bind", source=source, options=options), is_directory
+
+    def _open_secret(self, mount: SecretMount) -> BoundMount | None:
+        value = secret_value(self._session, mount.secret_id, optional=mount.optional)
+        if value is None:
+            return None
+        self._counter += 1
+        path = self._work / f"secret-{self._counter}"
+        mode = mount.mode & 0o777
+        with open(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o400), "wb") as file:
+            file.write(value)
+        os.chown(path, mount.uid, mount.gid)
+        os.chmod(path, mode)
+        options = ["rbind", "ro", "nosuid", "nodev", *([] if mode & 0o111 else ["noexec"])]
+        return BoundMount(target=mount.target, type="bind", source=str(path), options=tuple(options))
+
+    def _open_ssh(self, mount: SshMount) -> BoundMount | None:
+        socket = self._session.ssh_socket(mount.agent_id or "default")
+        if socket is None:
+            if mount.optional:
+                return None
+            raise SolveError(
+                f"unset ssh forward key {mount.agent_id or 'default'}", hint="forward an agent with --ssh default"
+            )
+        return BoundMount(target=mount.target, type="bind", source=str(socket), options=("rbind", "ro"))
+
+
+def secret_value(session: Session, secret_id: str, *, optional: bool) -> bytes | None:
+    """A secret's bytes; None when it is absent and optional.
+
+    Raises:
+        SecretNotFound: absent and required.
+        SolveError: larger than 500 KiB.
+    """
+    value = session.secret(secret_id)
+    if value is None and not optional:
+        raise SecretNotFound(secret_id)
+    if value is not None and len(value) > MAX_SECRET_BYTES:
+        raise SolveError(f"secret {secret_id} is too big: {len(value)} bytes, at most {MAX_SECRET_BYTES}")
+    return value
+
+
+def copy_tree(tree: LayeredTree, target: Path) -> None:
+    """Copy a whole tree into an empty directory that nobody else uses; files become independent of their source."""
+    from pybuild.store.treewriter import copy_into
+
+    copy_into(tree, target)

@@ -1,0 +1,151 @@
+"""Running an exec step: mounts, user, environment, process, and what becomes of its outputs.
+
+Mirrors BuildKit's solver/llbsolver/ops/exec.go and executor/runcexecutor/executor.go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from posixpath import normpath
+
+from pybuild.errors import ExecError
+from pybuild.llb.meta import ExecMeta, LinuxResources, ProxyEnv
+from pybuild.llb.mounts import SshMount
+from pybuild.llb.ops import ExecOp
+from pybuild.oci.imageconfig import DEFAULT_PATH
+from pybuild.protocols import Executor, LogStream, ProcessSpec, ProgressSink, Session, StepLog
+from pybuild.solver.execmounts import ExecMounts, secret_value
+from pybuild.solver.mountpoints import resolve_in
+from pybuild.solver.state import Step
+from pybuild.store.users import User, resolve_user
+
+
+class StepOutput:
+    """Passes a step's output on as progress, and keeps it for the error message.
+
+    Args:
+        digest: the vertex that prints.
+        sink: receives the log.
+    """
+
+    def __init__(self, step: Step, sink: ProgressSink) -> None:
+        self._digest = step.vertex.digest
+        self._sink = sink
+        self._kept: list[bytes] = []
+
+    def write(self, stream: LogStream, data: bytes) -> None:
+        """See protocols.ProcessIO."""
+        self._kept.append(data)
+        self._sink.emit(StepLog(digest=self._digest, stream=stream, data=data, time=time.time()))
+
+    @property
+    def text(self) -> bytes:
+        """All that was printed, both streams in the order of arrival."""
+        return b"".join(self._kept)
+
+
+async def run_exec(
+    step: Step, mounts: ExecMounts, executor: Executor, session: Session, sink: ProgressSink
+) -> dict[int, str]:
+    """Run the step's process.
+
+    Args:
+        step: whose op is an ExecOp.
+        mounts: opened already.
+        executor: runs the process.
+        session: for secrets in the environment.
+        sink: receives the log.
+
+    Returns:
+        the active snapshot key of every output, not committed yet.
+
+    Raises:
+        ExecError: the exit code is not among the valid ones.
+    """
+    op = step.vertex.op
+    assert isinstance(op, ExecOp)
+    process = await asyncio.to_thread(_process, op, mounts, session, step.vertex.metadata.resources)
+    output = StepOutput(step, sink)
+    container = f"pybuild-{os.urandom(8).hex()}"
+    status = await executor.run(container, mounts.rootfs, mounts.bound, process, output)
+    valid = op.meta.valid_exit_codes or (0,)
+    if status.code not in valid:
+        hint = f"it ran into its limit of {process.timeout_seconds:g} s" if status.timed_out else ""
+        raise ExecError(op.meta.args, status.code, log=output.text, hint=hint)
+    return mounts.outputs
+
+
+def _process(
+    op: ExecOp, mounts: ExecMounts, session: Session, resources: LinuxResources | None
+) -> ProcessSpec:
+    meta = op.meta
+    user = resolve_user(mounts.root_tree, meta.user)
+    _make_cwd(mounts.rootfs, meta.cwd, user)
+    limits = resources or LinuxResources()
+    return ProcessSpec(
+        args=meta.args,
+        env=_environment(op, user, session),
+        cwd=meta.cwd,
+        uid=user.uid,
+        gid=user.gid,
+        additional_gids=tuple(user.additional_gids),
+        hostname=meta.hostname,
+        network=op.network,
+        security=op.security,
+        ulimits=meta.ulimits,
+        memory=limits.memory,
+        cpu_quota=limits.cpu_quota,
+        cpu_period=limits.cpu_period,
+        cpu_shares=limits.cpu_shares,
+        cpuset_cpus=limits.cpuset_cpus,
+        timeout_seconds=limits.timeout_seconds,
+        devices=tuple(device.name for device in op.cdi_devices),
+    )
+
+
+def _environment(op: ExecOp, user: User, session: Session) -> tuple[str, ...]:
+    meta: ExecMeta = op.meta
+    env = dict(item.partition("=")[::2] for item in meta.env)
+    env.setdefault("PATH", DEFAULT_PATH)
+    if meta.proxy_env is not None:
+        for name, value in _proxies(meta.proxy_env):
+            env.setdefault(name, value)
+    for secret in op.secret_env:
+        # An absent optional secret sets the variable to the empty string, as BuildKit does.
+        value = secret_value(session, secret.secret_id, optional=secret.optional) or b""
+        env[secret.name] = os.fsdecode(value)
+    ssh = [mount for mount in op.mounts if isinstance(mount, SshMount)]
+    if ssh:
+        env.setdefault("SSH_AUTH_SOCK", ssh[0].target)
+    env.setdefault("HOME", user.home)
+    return tuple(f"{name}={value}" for name, value in env.items())
+
+
+def _proxies(proxy: ProxyEnv) -> Sequence[tuple[str, str]]:
+    pairs = [
+        ("HTTP_PROXY", proxy.http_proxy),
+        ("HTTPS_PROXY", proxy.https_proxy),
+        ("FTP_PROXY", proxy.ftp_proxy),
+        ("NO_PROXY", proxy.no_proxy),
+        ("ALL_PROXY", proxy.all_proxy),
+    ]
+    return [(spelled, value) for name, value in pairs if value for spelled in (name, name.lower())]
+
+
+def _make_cwd(rootfs: Path, cwd: str, user: User) -> None:
+    """Create the working directory, and parents that are missing, for the step's user."""
+    root = str(rootfs)
+    path = resolve_in(root, normpath(cwd))
+    missing: list[str] = []
+    while not os.path.lexists(root + path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for created in reversed(missing):
+        os.mkdir(root + created, 0o755)
+        os.chown(root + created, user.uid, user.gid)
+
+

@@ -1,0 +1,145 @@
+"""Doing the work of single steps: brings sources in, and turns each kind of op into new snapshots.
+
+One branch per op kind; the work itself is in `execstep`, `fileop` and `mergestep`. A step's result is committed only
+when all of it succeeded, and everything is held by the build's lease from the moment it exists.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import assert_never
+
+from pybuild.errors import CapabilityError, EngineUnavailable, StoreError
+from pybuild.llb.ops import BuildOp, DiffOp, ExecOp, FileOp, MergeOp, PassthroughOp, SourceOp
+from pybuild.platform import host_platform, matches
+from pybuild.protocols import Executor, Lease, ProgressSink, Ref, Session
+from pybuild.solver.execmounts import ExecMounts
+from pybuild.solver.execstep import run_exec
+from pybuild.solver.filestep import run_file
+from pybuild.solver.mergestep import run_diff, run_merge
+from pybuild.solver.scheduler import Made
+from pybuild.solver.sources import SourceSet
+from pybuild.solver.state import Step
+from pybuild.store.store import Store
+
+
+class StepRunner:
+    """Runs steps of one job.
+
+    Args:
+        store: the store.
+        sources: all sources.
+        executor: runs processes.
+        session: the client's session.
+        lease: the build's lease.
+        work: an empty directory on a private memory file system, for mount points and secrets.
+        sink: receives logs.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        sources: SourceSet,
+        executor: Executor,
+        session: Session,
+        lease: Lease,
+        work: Path,
+        sink: ProgressSink,
+    ) -> None:
+        self._store = store
+        self._sources = sources
+        self._executor = executor
+        self._session = session
+        self._lease = lease
+        self._work = work
+        self._sink = sink
+
+    async def fetch(self, step: Step) -> Ref:
+        """See scheduler.Runner."""
+        ref = await asyncio.to_thread(self._sources.fetch, step.vertex)
+        if ref.snapshot:
+            await asyncio.to_thread(self._hold, ref.snapshot)
+        return ref
+
+    async def execute(self, step: Step, inputs: Sequence[Ref]) -> Made:
+        """See scheduler.Runner."""
+        op = step.vertex.op
+        match op:
+            case ExecOp():
+                return await self._exec(step, op, inputs)
+            case FileOp():
+                return await asyncio.to_thread(self._file, op, inputs)
+            case MergeOp():
+                ref = await asyncio.to_thread(run_merge, self._store, op, inputs, self._hold)
+                return Made(refs={0: ref})
+            case DiffOp():
+                ref = await asyncio.to_thread(run_diff, self._store, op, inputs, self._hold)
+                return Made(refs={0: ref})
+            case PassthroughOp():
+                return Made(refs={position: inputs[number] for position, number in enumerate(op.outputs)})
+            case BuildOp():
+                raise CapabilityError(
+                    "the embedded engine does not solve nested definitions", hint="use the BuildKit engine for build ops"
+                )
+            case SourceOp():
+                return Made(refs={0: await self.fetch(step)})
+            case _:
+                assert_never(op)
+
+    def _hold(self, snapshot: str) -> None:
+        self._lease.add("snapshot", snapshot)
+
+    async def _exec(self, step: Step, op: ExecOp, inputs: Sequence[Ref]) -> Made:
+        platform = step.vertex.constraints.platform
+        if platform is not None and not matches(platform, host_platform()):
+            raise EngineUnavailable(
+                f"a step for {platform} cannot run on {host_platform()}",
+                hint="run only file operations for other platforms, or build on a machine of that platform",
+            )
+        work = self._work / f"step-{step.number}-{uuid.uuid4().hex[:8]}"
+        work.mkdir()
+        mounts = ExecMounts(
+            self._store, self._session, work, op, inputs, self._hold, fresh_caches=step.no_cache
+        )
+        active: dict[int, str] = {}
+        try:
+            await asyncio.to_thread(mounts.__enter__)
+            active = mounts.outputs
+            try:
+                await run_exec(step, mounts, self._executor, self._session, self._sink)
+            finally:
+                await asyncio.shield(asyncio.to_thread(mounts.__exit__, None, None, None))
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(self._discard, active))
+            raise
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+        return await asyncio.to_thread(self._commit, active)
+
+    def _file(self, op: FileOp, inputs: Sequence[Ref]) -> Made:
+        active = run_file(self._store, op, inputs, self._hold)
+        return self._commit({0: active})
+
+    def _commit(self, active: dict[int, str]) -> Made:
+        refs: dict[int, Ref] = {}
+        size = -1
+        for output, key in sorted(active.items()):
+            name = f"layer-{uuid.uuid4().hex}"
+            self._hold(name)
+            self._store.snapshots.commit(name, key)
+            refs[output] = Ref(snapshot=name)
+            if output == 0:
+                size = self._store.snapshots.usage(name).size
+        return Made(refs=refs, size=size)
+
+    def _discard(self, active: dict[int, str]) -> None:
+        for key in active.values():
+            try:
+                self._store.snapshots.remove(key)
+            except StoreError:
+                continue  # collected at the next prune, once this build's lease has ended
