@@ -39,8 +39,10 @@ def archive() -> State:
     """The package as one executable file."""
     return (
         runtime()
-        .run("mkdir -p /out && python3 -m compileall -q /tmp/app/pybuild && "
-             "cd /tmp/app && python3 -m zipapp . -p '/usr/bin/env python3' -m pybuild.cli.main:main -o /out/pybuild")
+        .run(
+            "mkdir -p /out && python3 -m compileall -q /tmp/app/pybuild && "
+            "cd /tmp/app && python3 -m zipapp . -p '/usr/bin/env python3' -m pybuild.cli.main:main -o /out/pybuild"
+        )
         .mount(bind(source, "/tmp/app", readonly=False))
     )
 
@@ -48,8 +50,10 @@ def archive() -> State:
 @target
 def checksums() -> State:
     """A list of all sources with their checksums; needs nothing but the base, so it runs beside `runtime`."""
-    return base.workdir("/src").run("mkdir -p /out && find . -type f | sort | xargs sha256sum > /out/sources.sha256").mount(
-        bind(source, "/src")
+    return (
+        base.workdir("/src")
+        .run("mkdir -p /out && find . -type f | sort | xargs sha256sum > /out/sources.sha256")
+        .mount(bind(source, "/src"))
     )
 
 
@@ -63,8 +67,10 @@ def signature() -> State:
         "pathlib.Path('/out').mkdir(); "
         "pathlib.Path('/out/sources.sig').write_text(hmac.new(key, text, hashlib.sha256).hexdigest() + chr(10))"
     )
-    return runtime().run(["python3", "-c", sign]).mount(
-        bind(checksums().path("/out"), "/in"), secret("signing-key", env="SIGNING_KEY")
+    return (
+        runtime()
+        .run(["python3", "-c", sign])
+        .mount(bind(checksums().path("/out"), "/in"), secret("signing-key", env="SIGNING_KEY"))
     )
 
 
