@@ -1,0 +1,65 @@
+"""The few system calls that Python has no functions for, through libc: unshare, mount, umount2, prctl.
+
+Each raises OSError with the call's own errno; the callers know what it means.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+
+CLONE_NEWNS = 0x00020000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+
+MS_RDONLY = 0x1
+MS_NOSUID = 0x2
+MS_NODEV = 0x4
+MS_NOEXEC = 0x8
+MS_REMOUNT = 0x20
+MS_BIND = 0x1000
+MS_REC = 0x4000
+MS_PRIVATE = 0x40000
+MNT_DETACH = 0x2
+
+_PR_SET_PDEATHSIG = 1
+
+
+@functools.cache
+def libc() -> ctypes.CDLL:
+    """The C library of this process."""
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def check(result: int, path: str = "") -> int:
+    """The result of a libc call, or the OSError that it stands for."""
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), path or None)
+    return result
+
+
+def unshare(flags: int) -> None:
+    """unshare(2): for the calling thread."""
+    check(libc().unshare(ctypes.c_int(flags)))
+
+
+def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
+    """mount(2)."""
+    result = libc().mount(
+        os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), os.fsencode(data)
+    )
+    check(result, target)
+
+
+def unmount(target: str, flags: int = 0) -> None:
+    """umount2(2)."""
+    check(libc().umount2(os.fsencode(target), ctypes.c_int(flags)), target)
+
+
+def die_with_parent(signal_number: int) -> None:
+    """Have the kernel send a signal to this process when the thread that forked it ends."""
+    zero = ctypes.c_ulong(0)
+    check(libc().prctl(ctypes.c_int(_PR_SET_PDEATHSIG), ctypes.c_ulong(signal_number), zero, zero, zero))
