@@ -7,7 +7,7 @@ version there and `VERSION` here change together. Fields take part unless they a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from posixpath import basename, normpath
+from posixpath import basename
 from typing import assert_never
 
 import attrs
@@ -16,6 +16,7 @@ from pybuild.digest import digest_of
 from pybuild.llb.files import CopyAction, FileAction, Owner, UserName
 from pybuild.llb.mounts import BindMount, CacheMount, Mount, SecretMount, Sharing, SshMount, TmpfsMount
 from pybuild.llb.ops import BuildOp, DiffOp, ExecOp, FileOp, MergeOp, Op, PassthroughOp, SourceOp
+from pybuild.llb.paths import clean
 from pybuild.llb.vertex import Vertex
 
 VERSION = 1
@@ -142,7 +143,7 @@ def _exec_inputs(op: ExecOp, count: int) -> tuple[InputMap, ...]:
         number = getattr(mount, "input", -1)
         if not 0 <= number < count:
             continue
-        selections[number][normpath("/" + getattr(mount, "selector", ""))] = None
+        selections[number][clean(getattr(mount, "selector", ""))] = None
         if isinstance(mount, BindMount) and mount.output != -1:
             by_content[number] = False
     return tuple(
@@ -181,7 +182,7 @@ def _file_inputs(op: FileOp, count: int) -> tuple[InputMap, ...]:
 def copy_selection(action: CopyAction) -> Selection:
     """What of its source a copy depends on."""
     return Selection(
-        path=normpath("/" + action.source.lstrip("/")),
+        path=clean(action.source),
         named=True,
         wildcard=action.allow_wildcard,
         follow=action.follow_symlink,

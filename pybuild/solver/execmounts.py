@@ -14,12 +14,12 @@ import uuid
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from posixpath import normpath
-from typing import assert_never
+from typing import Self, assert_never
 
 from pybuild.errors import SecretNotFound, SolveError
 from pybuild.llb.mounts import NO_INPUT, BindMount, CacheMount, Mount, SecretMount, SshMount, TmpfsMount
 from pybuild.llb.ops import ExecOp
+from pybuild.llb.paths import clean
 from pybuild.protocols import BoundMount, Ref, Session
 from pybuild.runtime.mount import mounted
 from pybuild.solver.mountpoints import MountPoints, nested, resolve_in
@@ -70,7 +70,7 @@ class ExecMounts:
         self.outputs: dict[int, str] = {}
         """Active snapshot key by output index."""
 
-    def __enter__(self) -> ExecMounts:
+    def __enter__(self) -> Self:
         try:
             self._open_all()
         except BaseException:
@@ -82,7 +82,7 @@ class ExecMounts:
         self._stack.close()
 
     def _open_all(self) -> None:
-        targets = [normpath(mount.target) for mount in self._op.mounts]
+        targets = [clean(mount.target) for mount in self._op.mounts]
         root = self._op.mounts[0]
         assert isinstance(root, BindMount)
         self._open_root(root)
@@ -149,7 +149,11 @@ class ExecMounts:
             case CacheMount():
                 return [self._open_cache(mount)]
             case TmpfsMount():
-                options = ["nosuid", *([f"size={mount.size}"] if mount.size else []), *(["ro"] if mount.readonly else [])]
+                options = [
+                    "nosuid",
+                    *([f"size={mount.size}"] if mount.size else []),
+                    *(["ro"] if mount.readonly else []),
+                ]
                 return [(BoundMount(target=mount.target, type="tmpfs", source="tmpfs", options=tuple(options)), True)]
             case SecretMount():
                 found = self._open_secret(mount)
@@ -193,13 +197,13 @@ class ExecMounts:
 
     def _bind(self, target: str, directory: Path, selector: str, *, readonly: bool) -> tuple[BoundMount, bool]:
         source = str(directory)
-        if normpath("/" + selector) != "/":
+        if clean(selector) != "/":
             source += resolve_in(source, selector)
         try:
             is_directory = stat.S_ISDIR(os.stat(source).st_mode)
         except FileNotFoundError:
             raise SolveError(
-                f'"{normpath("/" + selector)}": not found', hint=f'the source of the mount at "{target}" has no such path'
+                f'"{clean(selector)}": not found', hint=f'the source of the mount at "{target}" has no such path'
             ) from None
         options = ("rbind", "ro") if readonly else ("rbind", "rw")
         return BoundMount(target=target, type="bind", source=source, options=options), is_directory

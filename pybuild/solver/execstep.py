@@ -10,12 +10,12 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from posixpath import normpath
 
 from pybuild.errors import ExecError
 from pybuild.llb.meta import ExecMeta, LinuxResources, ProxyEnv
 from pybuild.llb.mounts import SshMount
 from pybuild.llb.ops import ExecOp
+from pybuild.llb.paths import clean
 from pybuild.oci.imageconfig import DEFAULT_PATH
 from pybuild.protocols import Executor, LogStream, ProcessSpec, ProgressSink, Session, StepLog
 from pybuild.solver.execmounts import ExecMounts, secret_value
@@ -79,9 +79,7 @@ async def run_exec(
     return mounts.outputs
 
 
-def _process(
-    op: ExecOp, mounts: ExecMounts, session: Session, resources: LinuxResources | None
-) -> ProcessSpec:
+def _process(op: ExecOp, mounts: ExecMounts, session: Session, resources: LinuxResources | None) -> ProcessSpec:
     meta = op.meta
     user = resolve_user(mounts.root_tree, meta.user)
     _make_cwd(mounts.rootfs, meta.cwd, user)
@@ -139,7 +137,7 @@ def _proxies(proxy: ProxyEnv) -> Sequence[tuple[str, str]]:
 def _make_cwd(rootfs: Path, cwd: str, user: User) -> None:
     """Create the working directory, and parents that are missing, for the step's user."""
     root = str(rootfs)
-    path = resolve_in(root, normpath(cwd))
+    path = resolve_in(root, clean(cwd))
     missing: list[str] = []
     while not os.path.lexists(root + path):
         missing.append(path)
@@ -147,5 +145,3 @@ def _make_cwd(rootfs: Path, cwd: str, user: User) -> None:
     for created in reversed(missing):
         os.mkdir(root + created, 0o755)
         os.chown(root + created, user.uid, user.gid)
-
-

@@ -84,7 +84,8 @@ class StepRunner:
                 return Made(refs={position: inputs[number] for position, number in enumerate(op.outputs)})
             case BuildOp():
                 raise CapabilityError(
-                    "the embedded engine does not solve nested definitions", hint="use the BuildKit engine for build ops"
+                    "the embedded engine does not solve nested definitions",
+                    hint="use the BuildKit engine for build ops",
                 )
             case SourceOp():
                 return Made(refs={0: await self.fetch(step)})
@@ -103,9 +104,7 @@ class StepRunner:
             )
         work = self._work / f"step-{step.number}-{uuid.uuid4().hex[:8]}"
         work.mkdir()
-        mounts = ExecMounts(
-            self._store, self._session, work, op, inputs, self._hold, fresh_caches=step.no_cache
-        )
+        mounts = ExecMounts(self._store, self._session, work, op, inputs, self._hold, fresh_caches=step.no_cache)
         active: dict[int, str] = {}
         try:
             await asyncio.to_thread(mounts.__enter__)
