@@ -80,9 +80,10 @@ class FakeWorld:
     trees: dict[str, Mapping[str, str]] = field(default_factory=dict)
     executed: list[str] = field(default_factory=list)
     fetched: list[str] = field(default_factory=list)
-    running: int = 0
-    most_running: int = 0
+    together: int = 0
+    """Steps wait for each other until this many run at once; fewer is an error."""
     fail: str = ""
+    _barrier: asyncio.Barrier | None = None
     _snapshots: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     def key(self, vertex: Vertex) -> str:
@@ -115,15 +116,12 @@ class FakeWorld:
 
     async def execute(self, step: Step, inputs: Sequence[Ref]) -> Made:
         self.executed.append(step.vertex.name)
-        self.running += 1
-        self.most_running = max(self.running, self.most_running)
-        try:
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            if step.vertex.name == self.fail:
-                raise SolveError("made to fail")
-        finally:
-            self.running -= 1
+        if self.together and len(self.executed) <= self.together:
+            self._barrier = self._barrier or asyncio.Barrier(self.together)
+            async with asyncio.timeout(30):
+                await self._barrier.wait()
+        if step.vertex.name == self.fail:
+            raise SolveError("made to fail")
         tree = dict(self._snapshots[inputs[0].snapshot]) if inputs else {}
         words = step.vertex.name.split()
         if words[0] == "put":
