@@ -30,8 +30,8 @@ def apt_install(state: State, *packages: str) -> State:
 
 @target
 def runtime() -> State:
-    """Debian with Python and the libraries that pybuild uses."""
-    return base.pipe(apt_install, "python3-minimal", "python3-attr", "python3-urllib3")
+    """Debian with the libraries that pybuild uses."""
+    return base.pipe(apt_install, "python3-attr", "python3-urllib3")
 
 
 @target

@@ -1,0 +1,27 @@
+"""Two stages: one has the tools, the other only what they made.
+
+    pybuild build -o type=oci,dest=words.tar
+"""
+
+import os
+
+from pybuild import State, oci_layout, scratch, target
+
+base = oci_layout(os.environ["PYBUILD_BASE"], "debian:bookworm")
+
+
+@target
+def words() -> State:
+    """Count words with the tools of the base image."""
+    return (
+        base.workdir("/work")
+        .copy("text.txt", ".")
+        .run("tr -cs '[:alpha:]' '\\n' < text.txt | sort | uniq -c | sort -rn > /words.txt")
+        .run(["gzip", "-9n", "/words.txt"])
+    )
+
+
+@target(default=True)
+def result() -> State:
+    """Only the list."""
+    return scratch().copy(words().path("/words.txt.gz"), "/data/").label(content="words")

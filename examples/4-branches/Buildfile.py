@@ -1,0 +1,30 @@
+"""Branches that run at the same time, laid over each other, and the difference that a step made.
+
+    pybuild build -o out
+    pybuild graph -o graph.svg
+"""
+
+import os
+
+from pybuild import State, diff, merge, oci_layout, scratch, target
+
+base = oci_layout(os.environ["PYBUILD_BASE"], "debian:bookworm")
+
+
+@target
+def part(name: str = "left") -> State:
+    """One branch."""
+    return base.run(f"mkdir /parts && echo {name} > /parts/{name}").named(f"make {name}")
+
+
+@target
+def configured() -> State:
+    """What a step changed in the base, and nothing else."""
+    return diff(base, base.run("echo configured > /etc/pybuild.conf && rm /etc/issue"))
+
+
+@target(default=True)
+def result() -> State:
+    """All of it in one tree."""
+    parts = [scratch().copy(part(name).path("/parts"), "/parts") for name in ("left", "middle", "right")]
+    return merge(*parts, configured())
