@@ -143,6 +143,10 @@ class Snapshotter(Protocol):
         """Its own disk usage. Raises NotFound."""
         ...
 
+    def parents(self, key: str) -> tuple[str, ...]:
+        """The keys of the chain that ends with `key`, bottom first; () for "". Raises NotFound."""
+        ...
+
     def prepare(self, key: str, parent: str = "") -> tuple[MountSpec, ...]:
         """Start an active snapshot on `parent`. Raises AlreadyExists, NotFound (parent)."""
         ...
@@ -157,6 +161,13 @@ class Snapshotter(Protocol):
 
     def commit(self, name: str, key: str) -> None:
         """Freeze active `key` as `name`. Raises AlreadyExists, NotFound."""
+        ...
+
+    def restack(self, name: str, parent: str, layer: str) -> None:
+        """A new committed snapshot `name`: the own changes of committed `layer`, on another `parent`.
+
+        Raises AlreadyExists, NotFound (parent, layer).
+        """
         ...
 
     def remove(self, key: str) -> None:
@@ -182,7 +193,11 @@ class Lease(Protocol):
     id: str
 
     def add(self, kind: Literal["content", "snapshot", "result"], key: str) -> None:
-        """Hold one thing."""
+        """Hold one thing, which need not exist yet: first hold, then look whether it is there."""
+        ...
+
+    def hold_result(self, result_key: str) -> CacheRecord | None:
+        """Hold a stored result with its snapshot; None when it is gone."""
         ...
 
 

@@ -1,0 +1,48 @@
+"""One directory in place of many layers: the merged tree of an overlay, made of hard links.
+
+Overlayfs takes a limited number of lower layers, and mount(2) one page of options. A chain of snapshots that grows
+beyond that continues on the flattened tree of an ancestor (`overlay.py`). Files of committed snapshots are never
+written again, so links to them are as good as copies.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from pybuild.store.treecopy import copy_attributes, entries, is_opaque, is_whiteout, link_entry, remove_tree
+
+
+def flatten(lowers: Sequence[Path], target: Path) -> None:
+    """Make the new directory `target` the merged tree of `lowers`.
+
+    Args:
+        lowers: layers, topmost first, with overlayfs's whiteouts and opaque directories.
+        target: must not exist, on the same file system.
+    """
+    target.mkdir(mode=0o700)
+    for layer in reversed(lowers):
+        _apply(layer, target)
+
+
+def _apply(layer: Path, target: Path) -> None:
+    """Lay one layer over the tree at `target`."""
+    finished = [(layer, layer.lstat(), target)]
+    pending = [(layer, target)]
+    while pending:
+        above, merged = pending.pop()
+        for name, status in entries(above):
+            source, place = above / name, merged / name
+            if not stat.S_ISDIR(status.st_mode):
+                remove_tree(place)
+                if not is_whiteout(status):
+                    link_entry(source, status, place)
+                continue
+            if place.is_symlink() or not place.is_dir() or is_opaque(source):
+                remove_tree(place)
+                place.mkdir(mode=0o700)
+            finished.append((source, status, place))
+            pending.append((source, place))
+    for source, status, place in reversed(finished):  # times last: children change them
+        copy_attributes(source, status, place)

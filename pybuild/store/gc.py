@@ -1,0 +1,309 @@
+"""Garbage collection: removes what nobody uses, while builds go on (mirrors BuildKit's cache/manager.go, prune).
+
+Every deletion checks once more, in the write transaction in which it deletes, that nothing refers to the thing. A
+build that wants to use something adds a reference first and then looks whether it is there (`lease.py`), so one of
+the two sees the other. Transactions cover at most ten records, so that builds never wait long. Rows go before files:
+a crash in between leaves files without rows, and those are cleaned away next time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import attrs
+
+from pybuild.errors import NotFound
+from pybuild.store.snapshots import Row
+from pybuild.store.treecopy import remove_tree
+from pybuild.store.usage import (
+    Owners,
+    UsageRecord,
+    cache_mount_id,
+    digest_of_record,
+    labelled_content,
+    matches,
+    usage,
+)
+
+if TYPE_CHECKING:
+    from pybuild.store.store import Store
+
+_BATCH = 10
+
+
+@attrs.frozen(kw_only=True)
+class PruneResult:
+    """What was removed, and how many bytes that freed."""
+
+    freed: int
+    removed: tuple[UsageRecord, ...]
+
+
+class GarbageCollector:
+    """Disk usage of one store, and pruning.
+
+    Args:
+        store: an open store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def usage(self) -> list[UsageRecord]:
+        """Everything in the store, least recently used first."""
+        return usage(self._store)
+
+    def prune(
+        self,
+        *,
+        all: bool = False,  # noqa: A002  # the word of the command line
+        filters: Mapping[str, str] | None = None,
+        keep_bytes: int | None = None,
+        older_than: timedelta | None = None,
+        report: Callable[[UsageRecord], None] | None = None,
+    ) -> PruneResult:
+        """Remove what is not in use.
+
+        Args:
+            all: also shared snapshots, and blobs that belong to a snapshot that stays.
+            filters: only records that pass them (see `usage.matches`).
+            keep_bytes: stop once the store is no larger than this.
+            older_than: only what was not used for this long.
+            report: told of each record as it goes.
+
+        Raises:
+            StoreError: a filter is not known.
+        """
+        self.clean()
+        records = usage(self._store)
+        over = sum(record.size for record in records) - keep_bytes if keep_bytes is not None else None
+        deadline = time.time() - older_than.total_seconds() if older_than is not None else None
+        chosen: set[tuple[str, str]] = {
+            (record.kind, record.id)
+            for record in records
+            if matches(record, filters or {})
+            and not record.in_use
+            and (deadline is None or record.last_used <= deadline)
+            and (all or not (record.kind == "snapshot" and record.shared))
+        }
+        removed: list[UsageRecord] = []
+        freed = 0
+        order = _leaves_first(records, chosen)
+        while over is None or freed < over:
+            batch = _take(order, None if over is None else over - freed)
+            if not batch:
+                break
+            for record, size in self._remove_batch(batch, with_labelled=all):
+                removed.append(record)
+                freed += size
+                if report is not None:
+                    report(record)
+        return PruneResult(freed=freed, removed=tuple(removed))
+
+    def clean(self) -> None:
+        """Remove what dead processes left behind: leases, unfinished files and snapshots, lock files."""
+        store = self._store
+        store.leases.sweep()
+        store.locks.sweep()
+        owners = Owners(store)
+        self._clean_unfinished(owners)
+        self._clean_rowless()
+        for folder in ("ingest", "tmp"):
+            for path in (store.root / folder).iterdir():
+                if not owners.alive(path.name.partition("-")[0]):
+                    remove_tree(path)
+
+    # ------------------------------------------------------------------------------------------- leftovers
+
+    def _clean_unfinished(self, owners: Owners) -> None:
+        """Active snapshots and views of dead processes, and results whose snapshots are gone."""
+        store = self._store
+        connection = store.database.connection
+        rows = connection.execute("SELECT key, owner FROM snapshots WHERE kind <> 'committed'").fetchall()
+        dead = [str(key) for key, owner in rows if not owners.alive(str(owner))]
+        for start in range(0, len(dead), _BATCH):
+            numbers: list[int] = []
+            with store.database.write() as transaction:
+                for key in dead[start : start + _BATCH]:
+                    row = self._row(key)
+                    if row is not None and row.kind != "committed":
+                        numbers += store.snapshots.delete_row(transaction, row)
+            store.snapshots.discard(numbers)
+        with store.database.write() as transaction:
+            transaction.execute(
+                "DELETE FROM results WHERE snapshot <> '' AND snapshot NOT IN (SELECT key FROM snapshots)"
+            )
+            transaction.execute("DELETE FROM links WHERE result_key NOT IN (SELECT result_key FROM results)")
+
+    def _clean_rowless(self) -> None:
+        """Directories of snapshots that have no row; new ones move in under the write lock, so none is half there."""
+        store = self._store
+        query = "SELECT directory FROM snapshots UNION SELECT flat FROM snapshots"
+        known = {int(row[0]) for row in store.database.connection.execute(query)}
+        stray = [int(path.name) for path in (store.root / "snapshots").iterdir() if int(path.name) not in known]
+        for start in range(0, len(stray), _BATCH):
+            with store.database.write() as transaction:
+                used = "SELECT 1 FROM snapshots WHERE directory = :n OR flat = :n"
+                numbers = [
+                    n for n in stray[start : start + _BATCH] if transaction.execute(used, {"n": n}).fetchone() is None
+                ]
+                trash = [path for number in numbers if (path := self._to_trash(store.root / "snapshots" / str(number)))]
+            for path in trash:
+                remove_tree(path)
+
+    def _to_trash(self, path: Path) -> Path | None:
+        target = self._store.root / "tmp" / f"{self._store.leases.owner()}-{os.urandom(8).hex()}"
+        try:
+            path.rename(target)
+        except FileNotFoundError:
+            return None
+        return target
+
+    def _row(self, key: str) -> Row | None:
+        try:
+            return self._store.snapshots.row(key)
+        except NotFound:
+            return None
+
+    # ------------------------------------------------------------------------------------------- removing
+
+    def _remove_batch(self, batch: Sequence[UsageRecord], *, with_labelled: bool) -> Iterator[tuple[UsageRecord, int]]:
+        """Remove at most ten records; yields those that went, with the bytes that this freed."""
+        store = self._store
+        numbers: list[int] = []
+        gone: list[tuple[UsageRecord, int]] = []
+        labelled = frozenset[str]() if with_labelled else labelled_content(store)
+        with store.database.write() as connection:
+            for record in batch:
+                if record.kind == "snapshot":
+                    found = self._delete_snapshot(connection, record)
+                    if found is not None:
+                        numbers += found
+                        gone.append((record, record.size if found or record.mutable else 0))
+                elif record.kind == "content" and record.id not in labelled and self._delete_blob(connection, record):
+                    gone.append((record, record.size))
+        store.snapshots.discard(numbers)
+        yield from gone
+        for record in batch:
+            if record.kind == "cache-mount" and self._remove_cache_mount(record):
+                yield record, record.size
+
+    def _delete_snapshot(self, connection: sqlite3.Connection, record: UsageRecord) -> tuple[int, ...] | None:
+        row = self._row(record.id)
+        if row is None or row.kind != "committed" or _is_referred(connection, record.id):
+            return None
+        links = "DELETE FROM links WHERE result_key IN (SELECT result_key FROM results WHERE snapshot = ?)"
+        connection.execute(links, (record.id,))
+        connection.execute("DELETE FROM results WHERE snapshot = ?", (record.id,))
+        return self._store.snapshots.delete_row(connection, row)
+
+    def _delete_blob(self, connection: sqlite3.Connection, record: UsageRecord) -> bool:
+        held = "SELECT 1 FROM lease_refs WHERE kind = 'content' AND key = ?"
+        if connection.execute(held, (record.id,)).fetchone() is not None:
+            return False
+        digest = digest_of_record(record)
+        try:
+            if self._store.content.info(digest).created != record.created:
+                return False  # written again since
+            self._store.content.delete(digest)
+        except NotFound:
+            return False
+        return True
+
+    def _remove_cache_mount(self, record: UsageRecord) -> bool:
+        mounts = self._store.cache_mounts
+        for info in mounts.walk():
+            if cache_mount_id(info.path.parent.name, info.instance) == record.id:
+                return mounts.try_remove(info, self._remove_directory)
+        return False
+
+    def _remove_directory(self, path: Path) -> None:
+        trash = self._to_trash(path)
+        if trash is not None:
+            remove_tree(trash)
+
+
+def prune(
+    store: Store,
+    *,
+    all: bool = False,  # noqa: A002  # the word of the command line
+    filters: Mapping[str, str] | None = None,
+    keep_bytes: int | None = None,
+    older_than: timedelta | None = None,
+    report: Callable[[UsageRecord], None] | None = None,
+) -> PruneResult:
+    """Remove what is not in use from `store`; see `GarbageCollector.prune`."""
+    return store.gc.prune(all=all, filters=filters, keep_bytes=keep_bytes, older_than=older_than, report=report)
+
+
+def _is_referred(connection: sqlite3.Connection, key: str) -> bool:
+    """Whether a child, or any lease (dead ones were swept), refers to a snapshot."""
+    query = """
+    SELECT 1 FROM snapshots WHERE parent = :key
+    UNION ALL SELECT 1 FROM lease_refs WHERE kind = 'snapshot' AND key = :key
+    UNION ALL SELECT 1 FROM lease_refs f JOIN results r ON r.result_key = f.key
+        WHERE f.kind = 'result' AND r.snapshot = :key
+    LIMIT 1
+    """
+    return connection.execute(query, {"key": key}).fetchone() is not None
+
+
+def _leaves_first(records: Iterable[UsageRecord], chosen: set[tuple[str, str]]) -> Iterator[UsageRecord]:
+    """The chosen records in the order in which to remove them.
+
+    By the sum of two ranks, how long ago and how seldom they were used; but a snapshot only after its children, and
+    not at all when one of those stays. Blobs come last: by then those of removed snapshots belong to nobody.
+    """
+    everything = list(records)
+    candidates = [record for record in everything if (record.kind, record.id) in chosen]
+    recency = {time: rank for rank, time in enumerate(sorted({record.last_used for record in candidates}))}
+    frequency = {count: rank for rank, count in enumerate(sorted({record.usage_count for record in candidates}))}
+    scale = len(recency) / max(len(frequency), 1)
+
+    def rank(record: UsageRecord) -> tuple[bool, float, str]:
+        return record.kind == "content", recency[record.last_used] + scale * frequency[record.usage_count], record.id
+
+    children: dict[str, int] = {}
+    for record in everything:
+        if record.parent:
+            children[record.parent] = children.get(record.parent, 0) + 1
+    by_id = {record.id: record for record in candidates if record.kind == "snapshot"}
+    ready = [(rank(record), number) for number, record in enumerate(candidates) if not _count(children, record)]
+    numbers = {record.id: number for number, record in enumerate(candidates) if record.kind == "snapshot"}
+    heapq.heapify(ready)
+    while ready:
+        record = candidates[heapq.heappop(ready)[1]]
+        yield record
+        if not record.parent:
+            continue
+        children[record.parent] -= 1
+        parent = by_id.get(record.parent)
+        if parent is not None and not children[parent.id]:
+            heapq.heappush(ready, (rank(parent), numbers[parent.id]))
+
+
+def _count(children: Mapping[str, int], record: UsageRecord) -> int:
+    return children.get(record.id, 0) if record.kind == "snapshot" else 0
+
+
+def _take(order: Iterator[UsageRecord], wanted: int | None) -> list[UsageRecord]:
+    """The next batch: no more records than allowed in one transaction, nor than it takes to free `wanted` bytes."""
+    batch: list[UsageRecord] = []
+    size = 0
+    while len(batch) < _BATCH and (wanted is None or size < wanted):
+        record = next(order, None)
+        if record is None:
+            break
+        batch.append(record)
+        size += record.size
+    return batch
+
+
+__all__ = ["GarbageCollector", "PruneResult", "UsageRecord", "prune", "usage"]

@@ -1,0 +1,364 @@
+"""Bookkeeping of snapshots: rows in sqlite, directories under snapshots/<number> (as containerd's snapshots/storage).
+
+`overlay.py` and `native.py` add what a snapshot's directory holds. A snapshot exists exactly when its row does: a new
+directory is made under tmp/ and moved into place in the transaction that writes the row; removal deletes the row
+first. So a process may die anywhere, and what is left are directories without rows, which `gc.py` removes. Files are
+not synced: after a power failure the newest snapshots may be damaged, as with BuildKit.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import sqlite3
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+
+from pybuild.errors import AlreadyExists, NotFound, StoreError
+from pybuild.protocols import MountSpec, SnapshotInfo, SnapshotKind, Usage
+from pybuild.store.database import Database
+from pybuild.store.space import reporting_full
+from pybuild.store.treecopy import disk_usage, remove_tree
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS snapshots (
+    key TEXT PRIMARY KEY,
+    parent TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    directory INTEGER NOT NULL,
+    flat INTEGER NOT NULL,
+    depth INTEGER NOT NULL,
+    owner TEXT NOT NULL,
+    created REAL NOT NULL,
+    size INTEGER NOT NULL DEFAULT -1,
+    inodes INTEGER NOT NULL DEFAULT -1,
+    labels TEXT NOT NULL DEFAULT '{}'
+);
+CREATE INDEX IF NOT EXISTS snapshots_by_parent ON snapshots (parent);
+CREATE INDEX IF NOT EXISTS snapshots_by_directory ON snapshots (directory);
+CREATE INDEX IF NOT EXISTS snapshots_by_flat ON snapshots (flat);
+CREATE TABLE IF NOT EXISTS snapshot_directories (id INTEGER PRIMARY KEY, last INTEGER NOT NULL);
+"""
+_numbers = itertools.count(1)
+_ALL = "SELECT key, parent, kind, directory, flat, depth, created, labels FROM snapshots"
+_ONE = _ALL + " WHERE key = ?"
+_CHAIN = """
+WITH RECURSIVE chain (key, parent, directory, flat, number) AS (
+    SELECT key, parent, directory, flat, 0 FROM snapshots WHERE key = ?
+    UNION ALL
+    SELECT s.key, s.parent, s.directory, s.flat, number + 1 FROM chain JOIN snapshots s ON s.key = chain.parent
+    {stop}
+)
+SELECT {select} FROM chain ORDER BY number"""
+_PARENTS = _CHAIN.format(stop="", select="key") + " DESC"
+_LAYERS = _CHAIN.format(stop="WHERE chain.flat = 0", select="directory, flat")
+
+
+@attrs.frozen(kw_only=True)
+class Row:
+    """A snapshot as stored. `directory` and `flat` are numbers of directories, 0 for none; `depth` counts `lowers`."""
+
+    key: str
+    parent: str
+    kind: SnapshotKind
+    directory: int
+    flat: int
+    depth: int
+    created: float
+    labels: tuple[tuple[str, str], ...]
+
+
+EMPTY = Row(key="", parent="", kind=SnapshotKind.COMMITTED, directory=0, flat=0, depth=0, created=0.0, labels=())
+
+
+class SnapshotTable(ABC):
+    """What both snapshotters share.
+
+    Args:
+        root: the store's directory, with snapshots/ and tmp/ in it.
+        database: the store's database.
+        owner: gives the id under which this process makes unfinished things (see `lease.py`).
+    """
+
+    name: str
+
+    def __init__(self, root: Path, database: Database, owner: Callable[[], str]) -> None:
+        self._root = root
+        self._directory = root / "snapshots"
+        self._database = database
+        self._owner = owner
+        database.ensure(SCHEMA)
+
+    # ---------------------------------------------------------------------------------------------- reading
+
+    def stat(self, key: str) -> SnapshotInfo:
+        """See protocols.Snapshotter."""
+        return _info(self.row(key))
+
+    def row(self, key: str) -> Row:
+        """The stored row; "" is the empty tree. Raises NotFound."""
+        if not key:
+            return EMPTY
+        found = self._database.connection.execute(_ONE, (key,)).fetchone()
+        if found is None:
+            raise NotFound(f'snapshot "{key}" not found')
+        return _row(found)
+
+    def parents(self, key: str) -> tuple[str, ...]:
+        """The keys of the chain that ends with `key`, bottom first. Raises NotFound."""
+        self.row(key)
+        return tuple(str(row[0]) for row in self._database.connection.execute(_PARENTS, (key,)))
+
+    def walk(self) -> Iterator[SnapshotInfo]:
+        """See protocols.Snapshotter."""
+        found = self._database.connection.execute(_ALL).fetchall()
+        rows = [_row(row) for row in found]
+        children: dict[str, list[Row]] = {}
+        for row in rows:
+            children.setdefault(row.parent, []).append(row)
+        pending = sorted(children.get("", ()), key=lambda row: row.created, reverse=True)
+        while pending:
+            row = pending.pop()
+            yield _info(row)
+            pending += children.get(row.key, ())
+
+    def usage(self, key: str) -> Usage:
+        """See protocols.Snapshotter; measured once for a committed snapshot. A view has none."""
+        row = self.row(key)
+        if not row.directory:
+            return Usage(size=0, inodes=0)
+        query = "SELECT size, inodes FROM snapshots WHERE key = ?"
+        known = self._database.connection.execute(query, (key,)).fetchone()
+        if known is not None and int(known[0]) >= 0:
+            return Usage(size=int(known[0]), inodes=int(known[1]))
+        size, inodes = disk_usage(self._tree(row.directory))
+        if row.kind is SnapshotKind.COMMITTED:
+            with self._database.write() as connection:
+                connection.execute("UPDATE snapshots SET size = ?, inodes = ? WHERE key = ?", (size, inodes, key))
+        return Usage(size=size, inodes=inodes)
+
+    def upper(self, key: str) -> Path:
+        """See protocols.Snapshotter. Raises NotFound, StoreError for a view of another snapshot."""
+        row = self.row(key)
+        if not row.directory:
+            raise StoreError(f'snapshot "{key}" has no directory of its own')
+        return self._tree(row.directory)
+
+    @abstractmethod
+    def lowers(self, key: str) -> tuple[Path, ...]:
+        """See protocols.Snapshotter; () for ""."""
+
+    @abstractmethod
+    def mounts(self, key: str) -> tuple[MountSpec, ...]:
+        """See protocols.Snapshotter."""
+
+    # ---------------------------------------------------------------------------------------------- writing
+
+    def prepare(self, key: str, parent: str = "", *, labels: Mapping[str, str] | None = None) -> tuple[MountSpec, ...]:
+        """See protocols.Snapshotter."""
+        base = self._committed(parent)
+        with self._staging() as staging:
+            self._populate(staging, base)
+            self._insert(
+                key, base, SnapshotKind.ACTIVE, staging=staging, depth=self._depth(base) + 1, labels=labels or {}
+            )
+        return self.mounts(key)
+
+    def view(self, key: str, parent: str) -> tuple[MountSpec, ...]:
+        """See protocols.Snapshotter."""
+        base = self._committed(parent)
+        if parent:
+            self._insert(key, base, SnapshotKind.VIEW, depth=self._depth(base))
+            return self.mounts(key)
+        with self._staging() as staging:
+            (staging / "fs").mkdir(mode=0o755)
+            self._insert(key, base, SnapshotKind.VIEW, staging=staging, depth=1)
+        return self.mounts(key)
+
+    def commit(self, name: str, key: str, *, labels: Mapping[str, str] | None = None) -> None:
+        """See protocols.Snapshotter. `labels` are added to those given to `prepare`."""
+        row = self.row(key)
+        if row.kind is not SnapshotKind.ACTIVE:
+            raise StoreError(f'snapshot "{key}" is {row.kind.value}, only an active one can be committed')
+        if self._exists(name):
+            raise AlreadyExists(f'snapshot "{name}" already exists')
+        with self._flat_tree(row) as flat:
+            self._seal(self._directory / str(row.directory))
+            with self._database.write() as connection:
+                number = self._place(connection, flat) if flat is not None else 0
+                text = json.dumps({**dict(row.labels), **(labels or {})}, sort_keys=True)
+                try:
+                    changed = connection.execute(
+                        "UPDATE snapshots SET key = ?, kind = ?, flat = ?, depth = ?, labels = ?, created = ?"
+                        " WHERE key = ? AND kind = ?",
+                        (name, "committed", number, 1 if number else row.depth, text, time.time(), key, "active"),
+                    ).rowcount
+                except sqlite3.IntegrityError:
+                    raise AlreadyExists(f'snapshot "{name}" already exists') from None
+                if not changed:
+                    raise NotFound(f'snapshot "{key}" not found')
+
+    def set_labels(self, key: str, labels: Mapping[str, str]) -> None:
+        """Add or replace labels of a snapshot. A value that is a blob's digest keeps the blob as long as the snapshot.
+
+        Raises:
+            NotFound: there is no such snapshot.
+        """
+        with self._database.write() as connection:
+            text = json.dumps({**dict(self.row(key).labels), **labels}, sort_keys=True)
+            connection.execute("UPDATE snapshots SET labels = ? WHERE key = ?", (text, key))
+
+    def remove(self, key: str) -> None:
+        """See protocols.Snapshotter."""
+        with self._database.write() as connection:
+            row = self.row(key)
+            if connection.execute("SELECT 1 FROM snapshots WHERE parent = ? LIMIT 1", (key,)).fetchone():
+                raise StoreError(f'snapshot "{key}" has children', hint="remove those first")
+            numbers = self.delete_row(connection, row)
+        self.discard(numbers)
+
+    def delete_row(self, connection: sqlite3.Connection, row: Row) -> tuple[int, ...]:
+        """Delete a row within the caller's transaction; returns the directories that nothing refers to any more."""
+        connection.execute("DELETE FROM snapshots WHERE key = ?", (row.key,))
+        used = "SELECT 1 FROM snapshots WHERE directory = :n OR flat = :n LIMIT 1"
+        numbers = (number for number in (row.directory, row.flat) if number)
+        return tuple(number for number in numbers if connection.execute(used, {"n": number}).fetchone() is None)
+
+    def discard(self, numbers: Iterable[int]) -> None:
+        """Delete directories that have no row, after the transaction in which they lost it."""
+        for number in numbers:
+            trash = self._temporary()
+            try:
+                (self._directory / str(number)).rename(trash)
+            except FileNotFoundError:
+                continue  # a collector was faster
+            remove_tree(trash)
+
+    @abstractmethod
+    def restack(self, name: str, parent: str, layer: str) -> None:
+        """A new committed snapshot `name`: the own changes of committed `layer`, on another `parent`.
+
+        Raises:
+            AlreadyExists: `name` is taken.
+            NotFound: `parent` or `layer` does not exist.
+        """
+
+    # ------------------------------------------------------------------------------------ for the two kinds
+
+    @abstractmethod
+    def _populate(self, staging: Path, base: Row) -> None:
+        """Fill the directory of a new active snapshot."""
+
+    @abstractmethod
+    def _seal(self, directory: Path) -> None:
+        """Drop what only an active snapshot needs."""
+
+    def _depth(self, base: Row) -> int:
+        """The number of `lowers` that a child of `base` inherits."""
+        return base.depth
+
+    @contextmanager
+    def _flat_tree(self, row: Row) -> Generator[Path | None, None, None]:
+        """A staged directory with the merged tree of a snapshot whose chain has grown too long."""
+        yield None
+
+    def _tree(self, number: int) -> Path:
+        return self._directory / str(number) / "fs"
+
+    def _layers(self, key: str) -> tuple[Path, ...]:
+        """The trees of the chain, topmost first, down to the first flattened one."""
+        if not key:
+            return ()
+        found = self._database.connection.execute(_LAYERS, (key,)).fetchall()
+        if not found:
+            raise NotFound(f'snapshot "{key}" not found')
+        return tuple(self._tree(int(flat) or int(directory)) for directory, flat in found if flat or directory)
+
+    def _committed(self, key: str) -> Row:
+        row = self.row(key)
+        if row.kind is not SnapshotKind.COMMITTED:
+            raise StoreError(f'snapshot "{key}" is {row.kind.value}, only a committed one can be a parent')
+        return row
+
+    def _exists(self, key: str) -> bool:
+        return self._database.connection.execute("SELECT 1 FROM snapshots WHERE key = ?", (key,)).fetchone() is not None
+
+    def _insert(
+        self,
+        key: str,
+        base: Row,
+        kind: SnapshotKind,
+        *,
+        depth: int,
+        staging: Path | None = None,
+        shared: int = 0,
+        flat: Path | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write a row, and move its staged directories into place in the same transaction."""
+        owner = self._owner()
+        with self._database.write() as connection:
+            if base.key:
+                self.row(base.key)
+            number = self._place(connection, staging) if staging is not None else shared
+            flat_number = self._place(connection, flat) if flat is not None else 0
+            values = (key, base.key, kind.value, number, flat_number, depth, owner, time.time())
+            try:
+                connection.execute(
+                    "INSERT INTO snapshots (key, parent, kind, directory, flat, depth, owner, created, labels)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (*values, json.dumps(dict(labels or {}), sort_keys=True)),
+                )
+            except sqlite3.IntegrityError:
+                raise AlreadyExists(f'snapshot "{key}" already exists') from None
+
+    def _place(self, connection: sqlite3.Connection, staged: Path) -> int:
+        """Move a staged directory to a number of its own."""
+        last = connection.execute("SELECT last FROM snapshot_directories WHERE id = 1").fetchone()
+        number = int(last[0]) + 1 if last is not None else 1
+        connection.execute("INSERT OR REPLACE INTO snapshot_directories VALUES (1, ?)", (number,))
+        place = self._directory / str(number)
+        # A process that died between moving and writing the row gave the number back, but not the directory. Nobody
+        # else can be there: whoever moves holds the write lock.
+        if place.exists():
+            place.rename(self._temporary())
+        staged.rename(place)
+        return number
+
+    @contextmanager
+    def _staging(self) -> Generator[Path, None, None]:
+        """A new directory under tmp/; removed afterwards unless it was moved into place."""
+        path = self._temporary()
+        with reporting_full(self._root):
+            path.mkdir(mode=0o711)
+            try:
+                yield path
+            finally:
+                if path.exists():
+                    remove_tree(path)
+
+    def _temporary(self) -> Path:
+        return self._root / "tmp" / f"{self._owner()}-{next(_numbers)}"
+
+
+def _row(found: tuple[object, ...]) -> Row:
+    key, parent, kind, directory, flat, depth, created, labels = found
+    return Row(
+        key=str(key),
+        parent=str(parent),
+        kind=SnapshotKind(str(kind)),
+        directory=int(str(directory)),
+        flat=int(str(flat)),
+        depth=int(str(depth)),
+        created=float(str(created)),
+        labels=tuple(sorted((str(name), str(value)) for name, value in json.loads(str(labels)).items())),
+    )
+
+
+def _info(row: Row) -> SnapshotInfo:
+    return SnapshotInfo(key=row.key, parent=row.parent, kind=row.kind, created=row.created, labels=row.labels)

@@ -1,0 +1,239 @@
+"""What takes up space in the store: one record per thing that can be removed on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import attrs
+
+from pybuild.digest import Digest
+from pybuild.errors import NotFound, StoreError
+
+if TYPE_CHECKING:
+    from pybuild.store.store import Store
+
+RecordKind: TypeAlias = Literal["snapshot", "content", "cache-mount", "ingest"]
+
+
+@attrs.frozen(kw_only=True)
+class UsageRecord:
+    """One thing on disk.
+
+    Args:
+        id: a snapshot's key, a blob's digest, a cache mount's id and instance, a file's name.
+        size: bytes on disk, without parents.
+        created: seconds since the epoch.
+        last_used: seconds since the epoch.
+        usage_count: in how many builds it was used.
+        in_use: a running build refers to it, or an unfinished thing is still being written.
+        shared: several snapshots have this one's directory in common; removing one frees nothing.
+        mutable: its content changes.
+        parent: the snapshot below, "" for none.
+    """
+
+    id: str
+    kind: RecordKind
+    size: int
+    created: float
+    last_used: float
+    usage_count: int = 1
+    in_use: bool = False
+    shared: bool = False
+    mutable: bool = False
+    parent: str = ""
+    description: str = ""
+
+
+_SNAPSHOTS = """
+SELECT s.key, s.parent, s.kind, s.owner, s.created, s.labels,
+    coalesce(max(r.last_used), s.created), coalesce(sum(r.usage_count), 0), coalesce(max(r.description), ''),
+    s.directory > 0 AND EXISTS (SELECT 1 FROM snapshots t WHERE t.directory = s.directory AND t.key <> s.key)
+FROM snapshots s LEFT JOIN results r ON r.snapshot = s.key GROUP BY s.key
+"""
+
+
+class Owners:
+    """Remembers, for one collection, which leases and owners are alive."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._alive: dict[str, bool] = {}
+
+    def alive(self, owner: str) -> bool:
+        """Whether the process behind an owner id lives."""
+        if owner not in self._alive:
+            self._alive[owner] = self._store.leases.is_alive(owner)
+        return self._alive[owner]
+
+    def elsewhere(self, owner: str) -> bool:
+        """Whether it is another, living process."""
+        return owner != self._store.leases.current_owner and self.alive(owner)
+
+
+def usage(store: Store) -> list[UsageRecord]:
+    """Everything in the store, unused things and leftovers included, least recently used first.
+
+    Args:
+        store: an open store.
+    """
+    owners = Owners(store)
+    held = _held(store, owners)
+    records = [*_snapshots(store, held, owners), *_cache_mounts(store), *_ingests(store, owners)]
+    records += _content(store, held)
+    return sorted(records, key=lambda record: (record.last_used, record.kind, record.id))
+
+
+def _held(store: Store, owners: Owners) -> dict[str, set[str]]:
+    """What living leases refer to, by kind."""
+    held: dict[str, set[str]] = {"snapshot": set(), "content": set(), "result": set()}
+    for lease, kind, key in store.database.connection.execute("SELECT lease, kind, key FROM lease_refs"):
+        if owners.alive(str(lease)):
+            held.setdefault(str(kind), set()).add(str(key))
+    return held
+
+
+def _snapshots(store: Store, held: Mapping[str, set[str]], owners: Owners) -> Iterator[UsageRecord]:
+    connection = store.database.connection
+    rows = connection.execute(_SNAPSHOTS).fetchall()
+    parents = {str(row[0]): str(row[1]) for row in rows}
+    used = set(held["snapshot"])
+    for key in held["result"]:
+        row = connection.execute("SELECT snapshot FROM results WHERE result_key = ?", (key,)).fetchone()
+        used |= {str(row[0])} if row is not None else set()
+    # What another process made may be on its way into a result; what is unfinished is its owner's while that lives.
+    for key, _, kind, owner, *_ in rows:
+        if owners.elsewhere(str(owner)) or (kind != "committed" and owners.alive(str(owner))):
+            used.add(str(key))
+    used = _with_parents(used, parents)
+    for key, parent, kind, _, created, _, last_used, count, description, shared in rows:
+        try:
+            size = store.snapshots.usage(str(key)).size
+        except NotFound:
+            continue  # removed meanwhile
+        yield UsageRecord(
+            id=str(key),
+            kind="snapshot",
+            size=size,
+            created=float(created),
+            last_used=float(last_used),
+            usage_count=int(count),
+            in_use=str(key) in used,
+            shared=bool(shared),
+            mutable=kind == "active",
+            parent=str(parent),
+            description=str(description),
+        )
+
+
+def _with_parents(keys: Iterable[str], parents: Mapping[str, str]) -> set[str]:
+    found: set[str] = set()
+    for key in keys:
+        while key in parents and key not in found:
+            found.add(key)
+            key = parents[key]  # noqa: PLW2901  # walks up the chain
+    return found
+
+
+def _content(store: Store, held: Mapping[str, set[str]]) -> Iterator[UsageRecord]:
+    labelled = labelled_content(store)
+    for blob in store.content.walk():
+        yield UsageRecord(
+            id=blob.digest,
+            kind="content",
+            size=blob.size,
+            created=blob.created,
+            last_used=blob.created,
+            in_use=blob.digest in held["content"],
+            shared=blob.digest in labelled,
+            description="blob of a snapshot" if blob.digest in labelled else "blob",
+        )
+
+
+def labelled_content(store: Store) -> set[str]:
+    """The values of all labels of snapshots: a digest among them is a blob that belongs to a snapshot."""
+    query = "SELECT DISTINCT value FROM snapshots, json_each(snapshots.labels) WHERE labels <> '{}'"
+    return {str(row[0]) for row in store.database.connection.execute(query)}
+
+
+def _cache_mounts(store: Store) -> Iterator[UsageRecord]:
+    from pybuild.store.treecopy import disk_usage
+
+    for info in store.cache_mounts.walk():
+        handle = store.locks.try_exclusive(f"cache-mount:{info.path.parent.name}:{info.instance}")
+        if handle is not None:
+            handle.release()
+        try:
+            size = disk_usage(info.path)[0]
+        except FileNotFoundError:
+            continue  # removed meanwhile
+        yield UsageRecord(
+            id=cache_mount_id(info.path.parent.name, info.instance),
+            kind="cache-mount",
+            size=size,
+            created=info.created,
+            last_used=info.last_used,
+            in_use=handle is None,
+            mutable=True,
+            description=f"cache mount {info.cache_id}",
+        )
+
+
+def cache_mount_id(name: str, instance: int) -> str:
+    """The id under which a cache mount's instance is listed."""
+    return f"{name}:{instance}"
+
+
+def _ingests(store: Store, owners: Owners) -> Iterator[UsageRecord]:
+    for path in (store.root / "ingest").iterdir():
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            continue  # committed meanwhile
+        yield UsageRecord(
+            id=path.name,
+            kind="ingest",
+            size=status.st_blocks * 512,
+            created=status.st_ctime,
+            last_used=status.st_mtime,
+            in_use=owners.alive(path.name.partition("-")[0]),
+            mutable=True,
+            description="unfinished blob",
+        )
+
+
+def matches(record: UsageRecord, filters: Mapping[str, str]) -> bool:
+    """Whether a record passes all filters.
+
+    `id`, `parent` and `kind` (also `type`) compare, `description` looks for a part; `inuse`, `shared`, `private`,
+    `mutable` and `immutable` are facts, wanted true (or empty) or false.
+
+    Raises:
+        StoreError: a filter is not known.
+    """
+    facts = {
+        "inuse": record.in_use,
+        "shared": record.shared,
+        "private": not record.shared,
+        "mutable": record.mutable,
+        "immutable": not record.mutable,
+    }
+    texts = {"id": record.id, "parent": record.parent, "kind": record.kind, "type": record.kind}
+    for name, wanted in filters.items():
+        if name in facts:
+            passed = facts[name] == (wanted.lower() in ("", "true", "1"))
+        elif name in texts:
+            passed = texts[name] == wanted
+        elif name == "description":
+            passed = wanted in record.description
+        else:
+            known = ", ".join(sorted((*facts, *texts, "description")))
+            raise StoreError(f'unknown filter "{name}"', hint=f"known filters: {known}")
+        if not passed:
+            return False
+    return True
+
+
+def digest_of_record(record: UsageRecord) -> Digest:
+    """The digest of a content record."""
+    return Digest(record.id)
