@@ -20,7 +20,7 @@ import attrs
 
 from pybuild.digest import Digest
 from pybuild.errors import PybuildError
-from pybuild.llb.meta import NetMode, SecurityMode, Ulimit
+from pybuild.llb.meta import HostIP, NetMode, SecurityMode, Ulimit
 from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Edge, Graph, Vertex
 from pybuild.oci.descriptor import Descriptor
@@ -290,6 +290,7 @@ class ProcessSpec:
     gid: int = 0
     additional_gids: tuple[int, ...] = ()
     hostname: str = ""
+    extra_hosts: tuple[HostIP, ...] = ()
     network: NetMode = NetMode.SANDBOX
     security: SecurityMode = SecurityMode.SANDBOX
     ulimits: tuple[Ulimit, ...] = ()

@@ -11,7 +11,8 @@ import ctypes
 import errno
 import os
 import platform
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def unmount(target: str | Path) -> None:
 
 
 @contextmanager
-def mounted(specs: Sequence[MountSpec], target: str | Path) -> Iterator[Path]:
+def mounted(specs: Sequence[MountSpec], target: str | Path) -> Generator[Path]:
     """Mount `specs` on `target`, one over the other, for the block.
 
     Raises:
@@ -84,7 +85,7 @@ def mounted(specs: Sequence[MountSpec], target: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def private_tmpfs(target: str | Path) -> Iterator[Path]:
+def private_tmpfs(target: str | Path) -> Generator[Path]:
     """An empty memory file system on `target` (created if needed), which only this mount namespace sees."""
     Path(target).mkdir(parents=True, exist_ok=True, mode=0o700)
     with mounted((MountSpec(type="tmpfs", source="pybuild", options=("mode=700", "nodev")),), target) as path:
@@ -202,26 +203,28 @@ def _configure(context: int, name: str, value: str | None) -> None:
 
 
 def _mount_overlay_relative(spec: MountSpec, target: str, flags: int, rest: list[str], lowers: list[str]) -> None:
-    """Shorten the options by naming the layers relative to their common parent, in a child that changes into it."""
+    """Shorten the options by naming the layers relative to their common parent, from a thread that changes into it."""
+    target = os.path.abspath(target)
     parent = os.path.commonpath(lowers)
     names = ":".join(_escape(os.path.relpath(lower, parent)) for lower in lowers)
     text = ",".join([*rest, f"lowerdir={names}"])
     if len(os.fsencode(text)) >= _OPTIONS_LIMIT:
         raise OSError(errno.E2BIG, f"{len(lowers)} layers are too many for this kernel (6.7 and later take them)")
-    child = os.fork()
-    if not child:
-        code = errno.EIO
+    failures: list[OSError] = []
+
+    def mount_from_parent() -> None:
         try:
+            syscalls.unshare(syscalls.CLONE_FS)  # only this thread changes its directory
             os.chdir(parent)
-            syscalls.mount(spec.source or "overlay", os.path.abspath(target), "overlay", flags, text)
-            code = 0
+            syscalls.mount(spec.source or "overlay", target, "overlay", flags, text)
         except OSError as error:
-            code = error.errno or errno.EIO
-        finally:
-            os._exit(code)
-    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if code:
-        raise OSError(code, os.strerror(code))
+            failures.append(error)
+
+    thread = threading.Thread(target=mount_from_parent)
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
 
 
 def _syscall(number: int, *arguments: int | bytes | None) -> int:
@@ -230,10 +233,10 @@ def _syscall(number: int, *arguments: int | bytes | None) -> int:
 
 
 def _split_lowers(text: str) -> list[str]:
-    """The directories of a `lowerdir=` option, unescaped.
+    r"""The directories of a `lowerdir=` option, unescaped.
 
     Example:
-        >>> _split_lowers("/a\\\\:b:/c")
+        >>> _split_lowers("/a\\:b:/c")
         ['/a:b', '/c']
     """
     found = [""]

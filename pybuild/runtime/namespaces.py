@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import os
 import pwd
+import select
 import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -58,13 +58,18 @@ def enter_worker_namespaces(*, rootless: bool) -> None:
             hint="inside a container the engine needs one started with --privileged, or user namespaces (rootless)",
         ) from error
     # The client decides what an interrupt means; a handler, unlike SIG_IGN, is not inherited by the steps.
-    signal.signal(signal.SIGINT, lambda *_: None)
-    waiter = os.getpid()
-    init = _fork(waiter, _reap_orphans)
+    signal.signal(signal.SIGINT, _ignore)
+    # Held open by the waiter alone: the others see its end.
+    life, waiter_alive = os.pipe()
+    init = os.fork()
+    if not init:
+        _be_init(life, waiter_alive)
     worker = os.fork()
     if worker:
-        _wait(worker, init)
-    _follow(waiter)
+        _wait(worker, init, waiter_alive)
+    os.close(waiter_alive)
+    syscalls.die_with_parent(signal.SIGKILL)
+    os.close(life)
     try:
         syscalls.mount("proc", "/proc", "proc", syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC)
     except OSError as error:
@@ -72,6 +77,10 @@ def enter_worker_namespaces(*, rootless: bool) -> None:
             f"cannot mount /proc: {error.strerror}",
             hint="inside a container, start it with --privileged or --security-opt systempaths=unconfined",
         ) from error
+
+
+def _ignore(_signal: int, _frame: object) -> None:
+    """Nothing."""
 
 
 def watch_parent(fd: int) -> threading.Thread:
@@ -87,48 +96,47 @@ def watch_parent(fd: int) -> threading.Thread:
     return thread
 
 
-def _fork(parent: int, run: Callable[[], NoReturn]) -> int:
-    child = os.fork()
-    if not child:
-        try:
-            _follow(parent)
-            os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-            run()
-        finally:
-            os._exit(1)
-    return child
-
-
-def _follow(parent: int) -> None:
-    """Die with the waiter, also when it died before the kernel was told."""
-    syscalls.die_with_parent(signal.SIGKILL)
-    # Inside the new pid namespace the waiter has no pid, so getppid() is 0 there while it lives and 1 afterwards.
-    if os.getppid() not in (0, parent):
+def _be_init(life: int, waiter_alive: int) -> NoReturn:
+    """Reap orphans until the waiter is gone; ending ends the whole pid namespace."""
+    try:
+        os.close(waiter_alive)
+        syscalls.die_with_parent(signal.SIGKILL)
+        _close_all_but(life)
+        woken, wake = os.pipe()
+        os.set_blocking(wake, False)
+        signal.signal(signal.SIGCHLD, _ignore)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        while life not in select.select([life, woken], [], [])[0]:
+            os.read(woken, 4096)
+            _reap()
+    finally:
         os._exit(1)
 
 
-def _reap_orphans() -> NoReturn:
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-    while True:
-        try:
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except ChildProcessError:
+def _reap() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
             pass
-        signal.sigwait({signal.SIGCHLD})
+    except ChildProcessError:
+        return
 
 
-def _wait(worker: int, init: int) -> NoReturn:
+def _wait(worker: int, init: int, waiter_alive: int) -> NoReturn:
     """What the waiter does until the worker ends."""
-    # The client must see the worker's end of the channel close, so no copy of it may stay open here.
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     code = 1
     try:
+        # The client must see the worker's end of the channel close, so no copy of it may stay open here.
+        _close_all_but(waiter_alive)
         code = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
         os.kill(init, signal.SIGKILL)
         os.waitpid(init, 0)
     finally:
         os._exit(code if code >= 0 else 128 - code)
+
+
+def _close_all_but(kept: int) -> None:
+    os.closerange(3, kept)
+    os.closerange(kept + 1, os.sysconf("SC_OPEN_MAX"))
 
 
 # ------------------------------------------------------------------------------------------------------- user namespace
@@ -143,10 +151,10 @@ class IdRange:
 
 
 def subordinate_ids(text: str, *, user: str, uid: int) -> tuple[IdRange, ...]:
-    """The ranges of a user in the text of /etc/subuid or /etc/subgid.
+    r"""The ranges of a user in the text of /etc/subuid or /etc/subgid.
 
     Example:
-        >>> subordinate_ids("eve:100000:65536\\n1000:1:10\\n", user="eve", uid=1001)
+        >>> subordinate_ids("eve:100000:65536\n1000:1:10\n", user="eve", uid=1001)
         (IdRange(start=100000, count=65536),)
     """
     found: list[IdRange] = []

@@ -145,7 +145,12 @@ def _socket_rules() -> list[dict[str, object]]:
 
 def _clone_rules(flags_index: int) -> list[dict[str, object]]:
     # clone3 takes its flags in memory, where a filter cannot see them: ENOSYS makes libc fall back to clone.
-    flags = {"index": flags_index, "value": _NAMESPACE_FLAGS, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}
+    flags: dict[str, object] = {
+        "index": flags_index,
+        "value": _NAMESPACE_FLAGS,
+        "valueTwo": 0,
+        "op": "SCMP_CMP_MASKED_EQ",
+    }
     clone3: dict[str, object] = {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.ENOSYS}
     return [_rule(["clone"], flags), clone3]
 

@@ -1,4 +1,4 @@
-"""The few system calls that Python has no functions for, through libc: unshare, mount, umount2, prctl.
+"""The few system calls for which Python has no functions, through libc: unshare, mount, umount2, prctl.
 
 Each raises OSError with the call's own errno; the callers know what it means.
 """
@@ -9,6 +9,7 @@ import ctypes
 import functools
 import os
 
+CLONE_FS = 0x00000200
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
@@ -42,12 +43,17 @@ def check(result: int, path: str = "") -> int:
 
 
 def unshare(flags: int) -> None:
-    """unshare(2): for the calling thread."""
+    """Give the calling thread namespaces of its own (`CLONE_NEW...`)."""
     check(libc().unshare(ctypes.c_int(flags)))
 
 
+def setns(fd: int, kind: int) -> None:
+    """Move the calling thread into the namespace that `fd` is open on."""
+    check(libc().setns(ctypes.c_int(fd), ctypes.c_int(kind)))
+
+
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
-    """mount(2)."""
+    """Attach a file system, or change the flags of one that is attached; `data` are its options."""
     result = libc().mount(
         os.fsencode(source), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), os.fsencode(data)
     )
@@ -55,7 +61,7 @@ def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = 
 
 
 def unmount(target: str, flags: int = 0) -> None:
-    """umount2(2)."""
+    """Detach what is mounted last on `target`."""
     check(libc().umount2(os.fsencode(target), ctypes.c_int(flags)), target)
 
 

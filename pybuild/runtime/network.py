@@ -1,0 +1,232 @@
+"""Networks of steps: private namespaces with outbound traffic, pooled and reused, never by two steps at once.
+
+A sandbox namespace gets its traffic from a user-mode network stack (slirp4netns, or pasta): no bridge, no firewall
+rules, no root. The host's loopback services cannot be reached from it. Mirrors util/network of BuildKit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self
+
+import attrs
+
+from pybuild.errors import EngineUnavailable
+from pybuild.llb.meta import NetMode, SecurityMode
+from pybuild.runtime import syscalls
+from pybuild.runtime.etcfiles import SANDBOX_RESOLVER
+
+_START_SECONDS = 10.0
+_HINT = 'install the package slirp4netns (or passt), or give the step network="host" or network="none"'
+
+
+@attrs.define
+class _Sandbox:
+    """A namespace and the process that carries its traffic."""
+
+    path: str
+    stack: subprocess.Popen[bytes]
+
+    def close(self) -> None:
+        """End the process and let the kernel free the namespace."""
+        self.stack.kill()
+        self.stack.wait()
+        try:
+            syscalls.unmount(self.path, syscalls.MNT_DETACH)
+            os.unlink(self.path)
+        except OSError:
+            return  # it vanishes with the worker at the latest
+
+
+class NetworkPool:
+    """Hands out network namespaces; an async context manager.
+
+    Args:
+        directory: an empty directory that only the worker sees.
+        helper: path of slirp4netns or pasta; None searches for one when the first sandbox is needed.
+    """
+
+    def __init__(self, directory: Path, *, helper: Path | None = None) -> None:
+        self._directory = directory
+        self._helper = helper
+        self._idle: list[asyncio.Task[_Sandbox]] = []
+        self._made = 0
+
+    async def __aenter__(self) -> Self:
+        self._directory.mkdir(exist_ok=True)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for found in await asyncio.gather(*self._idle, return_exceptions=True):
+            if isinstance(found, _Sandbox):
+                await asyncio.to_thread(found.close)
+        self._idle.clear()
+
+    def prewarm(self, count: int = 1) -> None:
+        """Start namespaces in the background until `count` are idle; a failure shows when one is needed."""
+        while len(self._idle) < count:
+            self._idle.append(asyncio.create_task(self._start(), name="network"))
+
+    @asynccontextmanager
+    async def namespace(self, mode: NetMode, security: SecurityMode = SecurityMode.SANDBOX) -> AsyncGenerator[str]:
+        """The path of the namespace for one step; "" when the step needs none of ours.
+
+        Raises:
+            EngineUnavailable: no helper is installed, or it does not start.
+        """
+        if mode is not NetMode.SANDBOX:
+            yield ""
+            return
+        sandbox = await (self._idle.pop() if self._idle else self._start())
+        # An insecure step may have changed addresses or filters: nobody else gets its namespace.
+        reusable = security is SecurityMode.SANDBOX
+        try:
+            yield sandbox.path
+        finally:
+            if reusable and sandbox.stack.poll() is None and not has_sockets(sandbox.path):
+                self._idle.append(_finished(sandbox))
+            else:
+                sandbox.close()
+
+    async def _start(self) -> _Sandbox:
+        self._made += 1
+        path = str(self._directory / f"net-{self._made}")
+        helper = self._helper or find_helper()
+        return await asyncio.to_thread(_start_sandbox, path, helper)
+
+
+def find_helper() -> Path:
+    """The program that gives a namespace its traffic.
+
+    Raises:
+        EngineUnavailable: none is installed.
+    """
+    for name in ("slirp4netns", "pasta"):
+        if found := shutil.which(name):
+            return Path(found)
+    raise EngineUnavailable(
+        "a step needs a private network, but neither slirp4netns nor pasta is installed", hint=_HINT
+    )
+
+
+def _finished(sandbox: _Sandbox) -> asyncio.Task[_Sandbox]:
+    async def give() -> _Sandbox:
+        return sandbox
+
+    return asyncio.create_task(give(), name="network")
+
+
+# ------------------------------------------------------------------------------------------------------ one namespace
+
+
+def _start_sandbox(path: str, helper: Path) -> _Sandbox:
+    create_namespace(path)
+    start = _start_pasta if helper.name.startswith("pasta") else _start_slirp
+    try:
+        return _Sandbox(path=path, stack=start(helper, path))
+    except BaseException:
+        syscalls.unmount(path, syscalls.MNT_DETACH)
+        raise
+
+
+def create_namespace(path: str) -> None:
+    """Make a network namespace that stays while it is mounted on the new file `path`."""
+    with open(path, "xb"):
+        pass
+
+    def create() -> None:
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+        syscalls.mount("/proc/thread-self/ns/net", path, flags=syscalls.MS_BIND)
+
+    try:
+        _in_thread(create)
+    except OSError as error:
+        raise EngineUnavailable(f"cannot create a network namespace: {error.strerror}") from error
+
+
+def has_sockets(path: str) -> bool:
+    """Whether something is left of earlier use: connections that are still being closed keep their ports."""
+    lines = 0
+
+    def count() -> None:
+        nonlocal lines
+        with open(path, "rb") as namespace:
+            syscalls.setns(namespace.fileno(), syscalls.CLONE_NEWNET)
+        for table in ("tcp", "tcp6", "udp", "udp6"):
+            with open(f"/proc/thread-self/net/{table}", "rb") as file:
+                lines += len(file.readlines()) - 1
+
+    _in_thread(count)
+    return lines > 0
+
+
+def _in_thread(work: Callable[[], None]) -> None:
+    """Run `work` in a thread of its own, whose namespaces nobody else shares, and raise what it raised."""
+    failures: list[OSError] = []
+
+    def guarded() -> None:
+        try:
+            work()
+        except OSError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=guarded, name="network")
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
+
+
+def _start_slirp(helper: Path, path: str) -> subprocess.Popen[bytes]:
+    ready, report = os.pipe()
+    command = [str(helper), "--configure", "--mtu=65520", "--disable-host-loopback", "--enable-sandbox"]
+    command += ["--enable-seccomp", f"--ready-fd={report}", "--netns-type=path", path, "tap0"]
+    with open(ready, "rb") as reader:
+        process = _popen(command, path, report)
+        os.close(report)
+        if reader.read(1) != b"1":
+            raise _not_started(helper, process, path)
+    return process
+
+
+def _start_pasta(helper: Path, path: str) -> subprocess.Popen[bytes]:
+    pid_file = f"{path}.pid"
+    command = [str(helper), "--foreground", "--quiet", "--config-net", "--ipv4-only", "--no-map-gw"]
+    command += ["--tcp-ports=none", "--udp-ports=none", "--tcp-ns=none", "--udp-ns=none"]
+    command += [f"--dns-forward={SANDBOX_RESOLVER}", f"--pid={pid_file}", f"--netns={path}", "--no-netns-quit"]
+    command += ["--runas=0:0"] if os.geteuid() == 0 else []
+    process = _popen(command, path)
+    # pasta writes its pid once the interface is configured.
+    deadline = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        if os.path.exists(pid_file) and os.path.getsize(pid_file):
+            return process
+        time.sleep(0.002)
+    raise _not_started(helper, process, path)
+
+
+def _popen(command: list[str], path: str, *kept: int) -> subprocess.Popen[bytes]:
+    with open(f"{path}.log", "wb") as log:
+        return subprocess.Popen(
+            command,
+            pass_fds=kept,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _not_started(helper: Path, process: subprocess.Popen[bytes], path: str) -> EngineUnavailable:
+    process.kill()
+    process.wait()
+    message = Path(f"{path}.log").read_text(errors="replace").strip().replace("\n", "; ")
+    return EngineUnavailable(f"{helper.name} does not start: {message}", hint=_HINT)
