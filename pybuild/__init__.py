@@ -1,1 +1,99 @@
-"""pybuild."""
+"""BuildKit's idea in Python: chained calls build an immutable graph lazily, an engine solves it.
+
+Everything here is imported when it is first used, so `import pybuild` costs next to nothing.
+
+Example:
+    >>> from pybuild import cache, image
+    >>> app = image("golang:1.24").workdir("/src").copy(".").run("go build").mount(cache("/root/.cache"))
+    >>> len(app.graph())
+    4
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pybuild._api import BuildResult, abuild, build, connect, embedded
+    from pybuild.dsl.buildfile import load_buildfile
+    from pybuild.dsl.exec_state import ExecState
+    from pybuild.dsl.mounts import Mount, bind, cache, secret, ssh, tmpfs
+    from pybuild.dsl.outputs import Output, to_dir, to_docker, to_image, to_none, to_oci, to_registry, to_tar
+    from pybuild.dsl.paths import PathRef
+    from pybuild.dsl.sources import diff, git, http, image, local, merge, oci_layout, scratch
+    from pybuild.dsl.state import State
+    from pybuild.dsl.target import Target, target
+    from pybuild.errors import PybuildError
+    from pybuild.platform import Platform
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "pybuild._api": ("BuildResult", "abuild", "build", "connect", "embedded"),
+    "pybuild.dsl.buildfile": ("load_buildfile",),
+    "pybuild.dsl.exec_state": ("ExecState",),
+    "pybuild.dsl.mounts": ("Mount", "bind", "cache", "secret", "ssh", "tmpfs"),
+    "pybuild.dsl.outputs": (
+        "Output", "to_dir", "to_docker", "to_image", "to_none", "to_oci", "to_registry", "to_tar",
+    ),
+    "pybuild.dsl.paths": ("PathRef",),
+    "pybuild.dsl.sources": ("diff", "git", "http", "image", "local", "merge", "oci_layout", "scratch"),
+    "pybuild.dsl.state": ("State",),
+    "pybuild.dsl.target": ("Target", "target"),
+    "pybuild.errors": ("PybuildError",),
+    "pybuild.platform": ("Platform",),
+}  # fmt: skip
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "BuildResult",
+    "ExecState",
+    "Mount",
+    "Output",
+    "PathRef",
+    "Platform",
+    "PybuildError",
+    "State",
+    "Target",
+    "abuild",
+    "bind",
+    "build",
+    "cache",
+    "connect",
+    "diff",
+    "embedded",
+    "git",
+    "http",
+    "image",
+    "load_buildfile",
+    "local",
+    "merge",
+    "oci_layout",
+    "scratch",
+    "secret",
+    "ssh",
+    "target",
+    "tmpfs",
+    "to_dir",
+    "to_docker",
+    "to_image",
+    "to_none",
+    "to_oci",
+    "to_registry",
+    "to_tar",
+]
+
+
+def __getattr__(name: str) -> object:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module 'pybuild' has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -148,6 +148,12 @@ def capture() -> Location:
     return Location._captured(tuple(found))
 
 
+def is_own_code(filename: str) -> bool:
+    """Whether code of this file belongs to pybuild (or to a plug-in given to `skip_prefix`), not to the user."""
+    user = _is_user_file.get(filename)
+    return not (_classify(filename) if user is None else user)
+
+
 def skip_prefix(prefix: str) -> None:
     """Treat code below the path `prefix` as not the user's own (for plug-ins that wrap the API)."""
     _skipped_prefixes.append(prefix)

@@ -1,0 +1,282 @@
+"""`ExecState`: a state whose last call was `run`, so that mounts can still be added to it.
+
+A `Run` holds what was asked for; each `.mount()` makes the exec vertex anew from it and replaces the head, it never
+wraps it. Numbering and sorting of mounts happen in `llb.construct.exec_` alone.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import attrs
+
+from pybuild._boundary import public
+from pybuild.dsl import context
+from pybuild.dsl.config import EMPTY, Config
+from pybuild.dsl.mounts import SSH_TARGET, Mount, check_variable
+from pybuild.dsl.paths import join
+from pybuild.dsl.sizes import size_in_bytes
+from pybuild.dsl.state import State
+from pybuild.errors import ArgumentError, DefinitionError, MountConflictError
+from pybuild.llb import construct, mounts
+from pybuild.llb.meta import (
+    Constraints,
+    ExecMeta,
+    Inherit,
+    LinuxResources,
+    Metadata,
+    NetMode,
+    SecretEnv,
+    SecurityMode,
+)
+from pybuild.llb.vertex import Edge, OutputIndex, Vertex
+from pybuild.location import Location, capture
+from pybuild.platform import Platform
+
+Network: TypeAlias = Literal["sandbox", "host", "none"]
+Security: TypeAlias = Literal["sandbox", "insecure"]
+
+_NETWORK: Final = {"sandbox": NetMode.SANDBOX, "host": NetMode.HOST, "none": NetMode.NONE}
+_SECURITY: Final = {"sandbox": SecurityMode.SANDBOX, "insecure": SecurityMode.INSECURE}
+_CPU_PERIOD = 100_000  # microseconds, the kernel's default
+_ROOT: Final = mounts.BindMount(target="/", output=0)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Run:
+    """Everything that one `run` asked for; `attached` are its mounts with the line that attached each."""
+
+    base: Edge | None
+    meta: ExecMeta
+    network: NetMode
+    security: SecurityMode
+    platform: Platform | None
+    metadata: Metadata
+    location: Location
+    attached: tuple[tuple[Mount, Location], ...] = ()
+
+    def vertex(self) -> Vertex:
+        """The exec vertex."""
+        placed: list[tuple[mounts.Mount, Edge | None]] = [(_ROOT, self.base)]
+        secrets: list[SecretEnv] = []
+        agents = 0
+        for mount, _ in self.attached:
+            spec = mount.placed(self.meta.cwd)
+            if isinstance(spec, mounts.SshMount):
+                if spec.target == SSH_TARGET:
+                    spec = spec.replace(target=f"{SSH_TARGET}{agents}")
+                agents += 1
+            if spec is not None:
+                placed.append((spec, mount.edge))
+            if mount.secret_env is not None:
+                secrets.append(mount.secret_env)
+        return construct.exec_(
+            self._meta_with_agent(placed),
+            placed,
+            network=self.network,
+            security=self.security,
+            secret_env=secrets,
+            constraints=Constraints(platform=self.platform),
+            metadata=self.metadata,
+            locations=[self.location],
+            unique_targets=False,
+        )
+
+    def _meta_with_agent(self, placed: Sequence[tuple[mounts.Mount, Edge | None]]) -> ExecMeta:
+        first = next((spec for spec, _ in placed if isinstance(spec, mounts.SshMount)), None)
+        if first is None or any(item.startswith("SSH_AUTH_SOCK=") for item in self.meta.env):
+            return self.meta
+        return self.meta.replace(env=(*self.meta.env, f"SSH_AUTH_SOCK={first.target}"))
+
+    def attach(self, added: Sequence[Mount], location: Location) -> Run:
+        """The same run with more mounts.
+
+        Raises:
+            MountConflictError: two mounts would have one target.
+        """
+        attached = (*self.attached, *((mount, location) for mount in added))
+        seen: dict[str, tuple[Mount, Location]] = {}
+        for mount, place in attached:
+            target = mount.target
+            if target is None or target == SSH_TARGET:
+                continue
+            target = posixpath.normpath(join(self.meta.cwd, target))
+            earlier = seen.setdefault(target, (mount, place))
+            if earlier[0] is not mount or earlier[1] is not place:
+                raise _conflict(target, earlier, (mount, place))
+        return attrs.evolve(self, attached=attached)
+
+
+def _conflict(target: str, first: tuple[Mount, Location], second: tuple[Mount, Location]) -> MountConflictError:
+    # Two mounts of one call: the lines of the mounts themselves tell them apart.
+    if first[1].line == second[1].line:
+        return MountConflictError(target, first=first[0].location, second=second[0].location)
+    return MountConflictError(target, first=first[1], second=second[1])
+
+
+def make_run(
+    state: State,
+    command: str | Sequence[str],
+    *,
+    env: Mapping[str, str] | None,
+    workdir: str | None,
+    user: str | None,
+    network: Network,
+    security: Security,
+    shell: Sequence[str] | bool,
+    valid_exit_codes: Sequence[int],
+    metadata: Metadata,
+    location: Location,
+) -> Run:
+    """A run on top of `state`, which gives what is not said here."""
+    patch = state.patch
+    variables = dict(patch.env)
+    for name, text in (env or {}).items():
+        check_variable(name, "run(): env name")
+        variables.pop(name, None)
+        variables[name] = text
+    args, by_shell = _arguments(command, shell, patch.shell)
+    codes = tuple(sorted(set(valid_exit_codes)))
+    if not codes:
+        raise ArgumentError("run(): valid_exit_codes must not be empty")
+    meta = ExecMeta(
+        args=args,
+        env=tuple([f"{name}={text}" for name, text in variables.items()]),
+        cwd=(patch.working_dir or "") if workdir is None else join(patch.working_dir, workdir),
+        user=(patch.user or "") if user is None else user,
+        valid_exit_codes=() if codes == (0,) else codes,
+        inherit=Inherit(shell=by_shell),
+    )
+    return Run(
+        base=state.head,
+        meta=meta,
+        network=_NETWORK[network],
+        security=_SECURITY[security],
+        platform=state.platform,
+        metadata=metadata,
+        location=location,
+    )
+
+
+def _arguments(
+    command: str | Sequence[str], shell: Sequence[str] | bool, own_shell: tuple[str, ...] | None
+) -> tuple[tuple[str, ...], bool]:
+    """The arguments, and whether the image's shell is still to be put in front."""
+    if not isinstance(command, str):
+        if not isinstance(shell, bool):
+            raise ArgumentError("run(): a list of arguments runs without a shell", hint="pass the command as one text")
+        if not command:
+            raise ArgumentError("run(): the list of arguments is empty")
+        return tuple(command), False
+    if not command.strip():
+        raise ArgumentError("run(): the command is empty")
+    if shell is False:
+        raise ArgumentError("run(): a text needs a shell", hint='without one, pass a list such as ["make", "install"]')
+    wrapper = own_shell if shell is True else tuple(shell)
+    return ((command,), True) if wrapper is None else ((*wrapper, command), False)
+
+
+def run_metadata(
+    *, name: str | None, use_cache: bool, memory: int | str | None, cpus: float | None, timeout: float | None
+) -> Metadata:
+    """What of a run stays outside of its digest: its name, whether to look into the cache, its limits."""
+    metadata = context.metadata()
+    if name is not None:
+        metadata = metadata.named(name)
+    if memory is not None or cpus is not None or timeout is not None:
+        if cpus is not None and cpus <= 0:
+            raise ArgumentError(f"run(): cpus must be positive, got {cpus}")
+        if timeout is not None and timeout <= 0:
+            raise ArgumentError(f"run(): timeout must be positive, got {timeout}")
+        limits = LinuxResources(
+            memory=0 if memory is None else size_in_bytes(memory, "run(): memory"),
+            cpu_period=0 if cpus is None else _CPU_PERIOD,
+            cpu_quota=0 if cpus is None else round(cpus * _CPU_PERIOD),
+            timeout_seconds=0.0 if timeout is None else float(timeout),
+        )
+        metadata = metadata.replace(resources=limits)
+    return metadata if use_cache else metadata.replace(ignore_cache=True)
+
+
+class ExecState(State):
+    """The state after a `run`: as any state, and mounts can be added to the run.
+
+    Example:
+        >>> from pybuild import image, tmpfs
+        >>> image("alpine").run("make").mount(tmpfs("/tmp"))
+        <ExecState make>
+    """
+
+    __slots__ = ("_run",)
+    _run: Run
+
+    @classmethod
+    def _of(cls, run: Run, config: Config) -> ExecState:
+        state = cls._make(Edge(run.vertex()), config, run.platform, run.location)
+        object.__setattr__(state, "_run", run)
+        return state
+
+    @public
+    def mount(self, *mounts: Mount) -> ExecState:
+        """Add mounts to the run; the same as giving them in `run(mounts=...)`.
+
+        The order of mounts has no meaning. This state stays valid as it was.
+
+        Raises:
+            MountConflictError: two mounts of the run have the same target.
+
+        Example:
+            >>> from pybuild import cache, image
+            >>> image("golang:1.24").run("go build").mount(cache("/root/.cache/go-build"))
+            <ExecState go build>
+        """
+        location = capture()
+        run = self._run.attach(mounts, location)
+        return ExecState._of(attrs.evolve(run, location=run.location.with_range(location)), self._config)
+
+    @public
+    def output(self, target: str) -> State:
+        """What the run made of a writable bind mount.
+
+        Args:
+            target: the mount's target.
+
+        Raises:
+            DefinitionError: there is no mount at `target`, or it keeps no changes.
+
+        Example:
+            >>> from pybuild import bind, image, scratch
+            >>> image("alpine").run("touch /work/x").mount(bind(scratch(), "/work", readonly=False)).output("/work")
+            <State touch /work/x>
+        """
+        assert self._head is not None
+        wanted = posixpath.normpath(join(self._run.meta.cwd, target))
+        place = capture()
+        for mount in mounts_of(self._head.vertex):
+            if posixpath.normpath(mount.target) != wanted:
+                continue
+            if isinstance(mount, mounts.BindMount) and mount.output != mounts.NO_OUTPUT:
+                edge = Edge(self._head.vertex, OutputIndex(mount.output))
+                return State._make(edge, EMPTY, self._platform, place)
+            hint = "use bind(..., readonly=False)" if isinstance(mount, mounts.BindMount) else ""
+            kind = "read-only" if isinstance(mount, mounts.BindMount) else type(mount).__name__.removesuffix("Mount")
+            raise DefinitionError(
+                f'the {kind.lower()} mount at "{target}" keeps no changes', locations=[place, self._run.location], hint=hint
+            )
+        raise DefinitionError(
+            f'the run has no mount at "{target}"',
+            locations=[place, self._run.location],
+            hint=f'add .mount(bind(..., "{target}", readonly=False)) first',
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return ExecState._of, (self._run, self._config)
+
+
+def mounts_of(vertex: Vertex) -> tuple[mounts.Mount, ...]:
+    """The mounts of an exec vertex."""
+    from pybuild.llb.ops import ExecOp
+
+    return vertex.op.mounts if isinstance(vertex.op, ExecOp) else ()

@@ -1,0 +1,291 @@
+"""Mounts as plain values: `bind`, `cache`, `secret`, `ssh` and `tmpfs`, used in `run(mounts=...)` and `.mount(...)`.
+
+A value can be used for any number of steps. Which input and output numbers it gets is decided by
+`llb.construct.exec_` when the step is made.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING, Final, Literal
+
+import attrs
+
+from pybuild._boundary import public
+from pybuild.dsl import context
+from pybuild.dsl.paths import PathRef, checked, join, rooted
+from pybuild.dsl.sizes import size_in_bytes
+from pybuild.errors import ArgumentError
+from pybuild.llb import construct, mounts
+from pybuild.llb.files import MkdirAction, Owner
+from pybuild.llb.meta import SecretEnv
+from pybuild.llb.vertex import Edge
+from pybuild.location import Location, capture
+
+if TYPE_CHECKING:
+    from pybuild.dsl.state import State
+
+_SHARING: Final = {
+    "shared": mounts.Sharing.SHARED,
+    "private": mounts.Sharing.PRIVATE,
+    "locked": mounts.Sharing.LOCKED,
+}
+_MODE_LIMIT = 0o7777
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Mount:
+    """One mount of a step, made by `bind`, `cache`, `secret`, `ssh` or `tmpfs`.
+
+    Example:
+        >>> from pybuild import tmpfs
+        >>> tmpfs("/tmp", size="64m")
+        <Mount TmpfsMount /tmp>
+    """
+
+    spec: mounts.Mount | None
+    """The mount as the graph has it; None for a secret that is only an environment variable."""
+    edge: Edge | None = None
+    secret_env: SecretEnv | None = None
+    location: Location = attrs.field(eq=False)
+
+    @property
+    def target(self) -> str | None:
+        """Where it appears in the step, as written; None for an environment variable."""
+        return None if self.spec is None else self.spec.target
+
+    def placed(self, workdir: str | None) -> mounts.Mount | None:
+        """The mount with its target made absolute.
+
+        Raises:
+            ArgumentError: the target is relative and no absolute working directory is set.
+        """
+        spec = self.spec
+        if spec is None or spec.target.startswith("/"):
+            return spec
+        target = join(workdir, spec.target)
+        if not target.startswith("/"):
+            raise ArgumentError(
+                f'the mount target "{spec.target}" is relative, and the step has no absolute working directory',
+                hint="write an absolute target, or set .workdir(...) before the run",
+            )
+        return spec.replace(target=target)
+
+    def __repr__(self) -> str:
+        if self.spec is None:
+            return f"<Mount SecretEnv {self.secret_env.name if self.secret_env else ''}>"
+        return f"<Mount {type(self.spec).__name__} {self.spec.target}>"
+
+
+@public
+def bind(source: State | PathRef | str, target: str, *, readonly: bool = True) -> Mount:
+    """Show a tree, or a part of it, inside a step.
+
+    Args:
+        source: a state, a path of one, or text for a path in the default local context.
+        target: where the step sees it; relative to the working directory.
+        readonly: False lets the step write; `.output(target)` is then the changed tree.
+
+    Example:
+        >>> from pybuild import bind, image, local
+        >>> image("golang:1.24").run("go build ./...").mount(bind(local("."), "/src"))
+        <ExecState go build ./...>
+    """
+    edge, selector = source_of(source)
+    output = mounts.NO_OUTPUT if readonly else 0
+    spec = mounts.BindMount(target=_target(target), selector=selector, readonly=readonly, output=output)
+    return Mount(spec=spec, edge=edge, location=capture())
+
+
+@public
+def cache(
+    target: str,
+    *,
+    id: str | None = None,  # noqa: A002  # the word of the field
+    sharing: Literal["shared", "private", "locked"] = "shared",
+    source: State | PathRef | None = None,
+    uid: int | None = None,
+    gid: int | None = None,
+    mode: int | None = None,
+) -> Mount:
+    """A directory that outlives the build, such as a package manager's downloads.
+
+    Args:
+        target: where the step sees it; relative to the working directory.
+        id: which cache it is; the target by default. Dockerfiles on the same engine share caches by id.
+        sharing: steps that run at the same time use it together, each get their own, or wait for each other.
+        source: what a new cache starts with.
+        uid: owner of a new cache's directory, 0 by default. Another owner or mode makes another cache.
+        gid: its group, 0 by default.
+        mode: its permission bits, 0o755 by default.
+
+    Raises:
+        ArgumentError: `source` together with an owner or mode.
+
+    Example:
+        >>> from pybuild import cache
+        >>> cache("/root/.cache/go-build", sharing="locked")
+        <Mount CacheMount /root/.cache/go-build>
+    """
+    location = capture()
+    clean = _target(target)
+    edge, selector = (None, "") if source is None else source_of(source)
+    if uid is not None or gid is not None or mode is not None:
+        if source is not None:
+            raise ArgumentError("cache(): uid, gid and mode describe an empty cache, but source is given")
+        edge, selector = _owned_directory(uid, gid, mode, location), "/cache"
+    # The namespace of cache ids is empty, hence the slash in front (frontend/dockerfile/dockerfile2llb).
+    cache_id = "/" + (clean if id is None else checked(id, "cache(): id"))
+    spec = mounts.CacheMount(target=clean, cache_id=cache_id, sharing=_SHARING[sharing], selector=selector)
+    return Mount(spec=spec, edge=edge, location=location)
+
+
+def _owned_directory(uid: int | None, gid: int | None, mode: int | None, location: Location) -> Edge:
+    """BuildKit gives a cache an owner by letting it start from a directory made on scratch."""
+    action = MkdirAction(
+        path="/cache",
+        mode=_mode(0o755 if mode is None else mode, "cache(): mode") & 0o777,
+        owner=Owner(user=_number(uid or 0, "cache(): uid"), group=_number(gid or 0, "cache(): gid")),
+    )
+    metadata = context.metadata().named("[internal] setting cache mount permissions")
+    return Edge(construct.file(None, [(action, None)], metadata=metadata, locations=[location]))
+
+
+@public
+def secret(
+    id: str,  # noqa: A002  # the word of the field
+    target: str | None = None,
+    *,
+    env: str | None = None,
+    required: bool = True,
+    uid: int = 0,
+    gid: int = 0,
+    mode: int = 0o400,
+) -> Mount:
+    """A secret as a read-only file, as an environment variable, or both; never part of the result or of a key.
+
+    Args:
+        id: which secret: the caller passes it with `--secret id=...`.
+        target: the file; `/run/secrets/<id>` unless `env` is given.
+        env: the environment variable.
+        required: whether the step fails without it; otherwise the file is absent and the variable is empty.
+        uid: owner of the file.
+        gid: group of the file.
+        mode: permission bits of the file.
+
+    Example:
+        >>> from pybuild import secret
+        >>> secret("token", env="TOKEN")
+        <Mount SecretEnv TOKEN>
+    """
+    checked(id, "secret(): id")
+    if env is not None:
+        check_variable(env, "secret(): env")
+    variable = None if env is None else SecretEnv(secret_id=id, name=env, optional=not required)
+    spec = None
+    if target is not None or env is None:
+        spec = mounts.SecretMount(
+            target=_target(f"/run/secrets/{posixpath.basename(id)}" if target is None else target),
+            secret_id=id,
+            uid=_number(uid, "secret(): uid"),
+            gid=_number(gid, "secret(): gid"),
+            mode=_mode(mode, "secret(): mode") & 0o777,
+            optional=not required,
+        )
+    return Mount(spec=spec, secret_env=variable, location=capture())
+
+
+SSH_TARGET = "/run/buildkit/ssh_agent."
+"""Default target of an ssh mount; its position among the step's ssh mounts is added to it."""
+
+
+@public
+def ssh(
+    id: str = "default",  # noqa: A002  # the word of the field
+    *,
+    target: str | None = None,
+    required: bool = True,
+    uid: int = 0,
+    gid: int = 0,
+    mode: int = 0o600,
+) -> Mount:
+    """The socket of an ssh agent that the caller forwards; `SSH_AUTH_SOCK` points to the first one of a step.
+
+    Args:
+        id: which agent.
+        target: path of the socket.
+        required: whether the step fails without it.
+        uid: owner of the socket.
+        gid: group of the socket.
+        mode: permission bits of the socket.
+
+    Example:
+        >>> from pybuild import ssh
+        >>> ssh(target="/agent")
+        <Mount SshMount /agent>
+    """
+    spec = mounts.SshMount(
+        target=SSH_TARGET if target is None else _target(target),
+        agent_id=checked(id, "ssh(): id"),
+        uid=_number(uid, "ssh(): uid"),
+        gid=_number(gid, "ssh(): gid"),
+        mode=_mode(mode, "ssh(): mode") & 0o777,
+        optional=not required,
+    )
+    return Mount(spec=spec, location=capture())
+
+
+@public
+def tmpfs(target: str, *, size: int | str | None = None) -> Mount:
+    """An empty file system in memory.
+
+    Args:
+        target: where the step sees it.
+        size: limit in bytes, or text such as `64m`; None leaves it to the kernel.
+
+    Example:
+        >>> from pybuild import tmpfs
+        >>> tmpfs("/dev/shm", size="1g")
+        <Mount TmpfsMount /dev/shm>
+    """
+    limit = 0 if size is None else size_in_bytes(size, "tmpfs(): size")
+    return Mount(spec=mounts.TmpfsMount(target=_target(target), size=limit), location=capture())
+
+
+def source_of(source: State | PathRef | str) -> tuple[Edge | None, str]:
+    """The edge and the selector in it ("" for all) that a mount shows."""
+    from pybuild.dsl.sources import default_context
+
+    if isinstance(source, str):
+        edge, path = default_context(), rooted(source)
+    elif isinstance(source, PathRef):
+        edge, path = source.edge, source.path
+    else:
+        return source.head, ""
+    return edge, "" if path == "/" else path
+
+
+def check_variable(name: str, what: str) -> None:
+    """Raise ArgumentError unless `name` can be the name of an environment variable."""
+    if not name or "=" in name or "\0" in name:
+        raise ArgumentError(f'{what} "{name}" cannot be the name of an environment variable')
+
+
+def _target(text: str) -> str:
+    checked(text, "the mount target")
+    clean = posixpath.normpath(text)
+    if rooted(clean) == "/" and clean.startswith(("/", "..")):
+        raise ArgumentError(f'"{text}" cannot be a mount target', hint="it is the root file system of the step")
+    return clean.replace("//", "/", 1) if clean.startswith("//") else clean
+
+
+def _number(value: int, what: str) -> int:
+    if value < 0:
+        raise ArgumentError(f"{what} must not be negative, got {value}")
+    return value
+
+
+def _mode(value: int, what: str) -> int:
+    if not 0 <= value <= _MODE_LIMIT:
+        raise ArgumentError(f"{what} must be permission bits such as 0o644, got {value}")
+    return value

@@ -1,0 +1,84 @@
+"""Paths inside file systems, and `PathRef`: this path of that state.
+
+Joining follows the Dockerfile frontend: a trailing `/` or `/.` of a destination means something and is kept. A path
+stays relative where the working directory is not known yet (the image's config says it); the pass `resolve`
+completes it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+
+import attrs
+
+from pybuild.errors import ArgumentError
+from pybuild.llb.vertex import Edge
+
+
+@attrs.frozen
+class PathRef:
+    """A path of a state, as a source for `copy`, `bind` and `cache`; made by `State.path`.
+
+    Example:
+        >>> from pybuild import image
+        >>> image("alpine").path("/etc/passwd")
+        <PathRef /etc/passwd of alpine>
+    """
+
+    edge: Edge | None
+    path: str
+
+    def __repr__(self) -> str:
+        from pybuild.llb.vertex import summary
+
+        owner = "scratch" if self.edge is None else summary(self.edge.vertex.op).removeprefix("docker.io/library/")
+        return f"<PathRef {self.path} of {owner.removesuffix(':latest')}>"
+
+
+def rooted(path: str, directory: str = "/") -> str:
+    """`path` as a clean absolute path; a relative one starts in `directory`, and nothing climbs above `/`.
+
+    Example:
+        >>> rooted("a/../b"), rooted("../up"), rooted("out", "/src")
+        ('/b', '/up', '/src/out')
+    """
+    return posixpath.normpath("/" + posixpath.join(directory, path)).replace("//", "/")
+
+
+def join(directory: str | None, path: str) -> str:
+    """`path` seen from `directory`: absolute as soon as one of both is, else clean and relative.
+
+    Example:
+        >>> join("/w", "a/../b"), join(None, "./x"), join("sub", "/abs")
+        ('/w/b', 'x', '/abs')
+    """
+    joined = posixpath.normpath(posixpath.join(directory or "", path))
+    return joined.replace("//", "/", 1) if joined.startswith("//") else joined
+
+
+def destination(directory: str | None, path: str) -> str:
+    """Where a copy goes, with the trailing `/` or `/.` kept (both say: into this directory).
+
+    Example:
+        >>> destination("/wd", "."), destination("/wd", "sub/."), destination(None, "."), destination(None, "c/../d")
+        ('/wd/', '/wd/sub/.', './', 'd')
+    """
+    if path in ("", ".", "./"):
+        whole = join(directory, ".")
+        return "./" if whole == "." else whole.rstrip("/") + "/"
+    end = "/." if path.endswith("/.") else "/" if path.endswith("/") else ""
+    joined = join(directory, path)
+    return joined if joined == "/" else joined + end
+
+
+def checked(path: str, what: str) -> str:
+    """`path` itself, unless no file system could have it.
+
+    Raises:
+        ArgumentError: it is empty or holds a NUL character.
+    """
+    if not path:
+        raise ArgumentError(f"{what} must not be empty")
+    if "\0" in path:
+        raise ArgumentError(f"{what} {path!r} holds a NUL character")
+    return path

@@ -1,0 +1,269 @@
+"""`@target`: a function that returns a State, with typed parameters, known by name while a Buildfile is loaded.
+
+Calling a target gives its State, so targets compose as functions do. The registry of names belongs to one load
+(`context`), never to the module. Within one evaluation a call with equal arguments is made once.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, overload
+
+import attrs
+
+from pybuild._boundary import public
+from pybuild.dsl import context
+from pybuild.errors import TargetError
+from pybuild.location import Frame, Location, capture
+from pybuild.protocols import OutputSpec
+
+if TYPE_CHECKING:
+    from pybuild.dsl.args import Parameter
+    from pybuild.dsl.state import State
+
+P = ParamSpec("P")
+F = TypeVar("F", bound=Callable[..., object])
+
+_Key = tuple[object, ...]
+
+
+@attrs.define
+class Registry:
+    """The targets of one Buildfile, by name, and what is wrong with their declarations."""
+
+    directory: Path
+    targets: dict[str, Target[...]] = attrs.field(factory=dict)
+    problems: list[TargetError] = attrs.field(factory=list)
+
+    def add(self, made: Target[...]) -> None:
+        """Register a target; a second one of the same name, or a second default, is a problem."""
+        first = self.targets.setdefault(made.name, made)
+        if first is not made:
+            self._problem(f'two targets are named "{made.name}"', made, first, 'give one of them @target(name="...")')
+        elif made.default:
+            other = next((each for each in self.targets.values() if each.default and each is not made), None)
+            if other is not None:
+                self._problem(f'"{other.name}" and "{made.name}" are both the default target', made, other, "")
+
+    def _problem(self, message: str, second: Target[...], first: Target[...], hint: str) -> None:
+        self.problems.append(TargetError(message, locations=[second.location, first.location], hint=hint))
+
+
+@attrs.define
+class Evaluation:
+    """One evaluation of targets: what was made so far, and what is being made, outermost first."""
+
+    made: dict[_Key, State] = attrs.field(factory=dict)
+    stack: list[tuple[_Key, str, Location]] = attrs.field(factory=list)
+
+
+class Target(Generic[P]):
+    """A named function that returns a State; made by `@target`.
+
+    Example:
+        >>> from pybuild import image, target
+        >>> @target
+        ... def tools(version: str = "3.20"):
+        ...     return image(f"alpine:{version}").run("apk add make")
+        >>> tools(version="3.19")
+        <ExecState apk add make>
+    """
+
+    def __init__(
+        self,
+        function: Callable[P, State],
+        *,
+        name: str | None = None,
+        default: bool = False,
+        platforms: Sequence[str] = (),
+        output: OutputSpec | None = None,
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+        self.name = name or function.__name__
+        self.default = default
+        self.platforms = tuple(platforms)
+        self.output = output
+        code = function.__code__ if hasattr(function, "__code__") else None
+        self.location = _defined_at(code, self.name) if code else capture()
+
+    @property
+    def description(self) -> str:
+        """The first line of the function's docstring."""
+        return (self.function.__doc__ or "").strip().partition("\n")[0]
+
+    @functools.cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """The parameters, in order. Raises TargetError when one cannot be given as text."""
+        from pybuild.dsl import args
+
+        return args.parameters(self.function, self.name, self.location)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> State:
+        """The target's State.
+
+        Raises:
+            TargetError: wrong arguments, a cycle, or the function returned something else.
+        """
+        __tracebackhide__ = True
+        return self._evaluate(args, kwargs, capture())
+
+    def state(self, given: Mapping[str, str] | None = None) -> State:
+        """The target's State for arguments given as text.
+
+        Raises:
+            TargetError: one argument is wrong.
+            ExceptionGroup: several are.
+        """
+        from pybuild.dsl import args
+
+        values, problems = args.from_text(self.parameters, given or {}, self.name, self.location)
+        raise_all(problems, f'target "{self.name}" was given wrong arguments')
+        return self._evaluate((), values, self.location)
+
+    def _evaluate(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], location: Location) -> State:
+        __tracebackhide__ = True
+        current = context.evaluation() or Evaluation()
+        key = self._key(args, kwargs, location)
+        made = current.made.get(key) if key is not None else None
+        if made is not None:
+            return made
+        entry: _Key = (id(self),) if key is None else key
+        if any(entry == active for active, _, _ in current.stack):
+            raise _cycle(current, entry, self.name, location)
+        current.stack.append((entry, self.name, location))
+        try:
+            with context.evaluating(current, self.name):
+                state = self.function(*args, **kwargs)
+        finally:
+            current.stack.pop()
+        _check_result(state, self)
+        if key is not None:
+            current.made[key] = state
+        return state
+
+    def _key(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], location: Location) -> _Key | None:
+        """What makes two calls equal; None when an argument cannot be hashed."""
+        import inspect
+
+        try:
+            bound = inspect.signature(self.function).bind(*args, **kwargs)
+        except TypeError as error:
+            raise TargetError(
+                f'target "{self.name}": {error}', locations=[location, self.location]
+            ) from None
+        bound.apply_defaults()
+        key = (id(self), *((name, type(value), value) for name, value in bound.arguments.items()))
+        try:
+            hash(key)
+        except TypeError:
+            return None
+        return key
+
+    def __repr__(self) -> str:
+        return f"<Target {self.name} {self.location}>"
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            from pybuild.dsl.exec_state import ExecState
+
+            if not name.startswith("_") and hasattr(ExecState, name):
+                from pybuild.dsl.state import ChainError
+
+                raise ChainError(
+                    f'"{self.name}" is a target, not a State',
+                    locations=[capture(), self.location],
+                    hint=f"call it: {self.__dict__.get('__name__', self.name)}().{name}(...)",
+                )
+            raise AttributeError(f"a Target has no attribute {name!r}", name=name, obj=self)
+
+
+def _cycle(current: Evaluation, entry: _Key, name: str, location: Location) -> TargetError:
+    start = next(number for number, (active, _, _) in enumerate(current.stack) if active == entry)
+    chain = current.stack[start:]
+    # Each target stands with the line that asks for the next one.
+    lines = [*(place for _, _, place in chain[1:]), location]
+    text = " -> ".join(f"{each} ({line})" for (_, each, _), line in zip(chain, lines, strict=True))
+    return TargetError(
+        f'target "{name}" depends on itself: {text} -> {name}',
+        locations=lines[::-1],
+        hint="move what both need into a third target",
+    )
+
+
+def _check_result(state: object, made: Target[...]) -> None:
+    from pybuild.dsl.state import State
+
+    if not isinstance(state, State):
+        hint = f"call it: {state.name}()" if isinstance(state, Target) else "end the function with `return ...`"
+        raise TargetError(
+            f'target "{made.name}" returned {type(state).__name__}, not a State', locations=[made.location], hint=hint
+        )
+
+
+def _defined_at(code: Any, name: str) -> Location:
+    line: int = code.co_firstlineno
+    return Location([Frame(code.co_filename, name, line, line)])
+
+
+def raise_all(problems: Sequence[Exception], message: str) -> None:
+    """Raise nothing, the only problem, or an ExceptionGroup of all of them."""
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise ExceptionGroup(message, list(problems))
+
+
+@overload
+def target(function: Callable[P, State], /) -> Target[P]: ...
+@overload
+def target(
+    function: None = None,
+    /,
+    *,
+    name: str | None = None,
+    default: bool = False,
+    platforms: Sequence[str] = (),
+    output: OutputSpec | None = None,
+) -> Callable[[Callable[P, State]], Target[P]]: ...
+@public
+def target(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    default: bool = False,
+    platforms: Sequence[str] = (),
+    output: OutputSpec | None = None,
+) -> Any:
+    """Make a function that returns a State a target of the Buildfile.
+
+    Args:
+        function: the function; its parameters become `--arg name=value`, by their types.
+        name: what the command line calls it; the function's name by default.
+        default: whether it is built when no target is named.
+        platforms: what to build it for when the command line does not say.
+        output: what to do with it when the command line does not say.
+
+    Example:
+        >>> from pybuild import scratch, target
+        >>> @target(default=True)
+        ... def app(greeting: str = "hello"):
+        ...     return scratch().write("/greeting", greeting)
+        >>> app(greeting="hi")
+        <State mkfile /greeting>
+    """
+
+    def declare(declared: Callable[..., Any]) -> Target[...]:
+        if not hasattr(declared, "__name__") and name is None:
+            raise TargetError("a target needs a name", locations=[capture()], hint='@target(name="...")')
+        made: Target[...] = Target(declared, name=name, default=default, platforms=platforms, output=output)
+        registry = context.registry()
+        if registry is not None:
+            registry.add(made)
+        return made
+
+    return declare if function is None else declare(function)
