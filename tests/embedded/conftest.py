@@ -1,0 +1,108 @@
+"""Fixtures for tests that really build: a Debian base image, a fresh store, and a way to build and look inside."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from pybuild import State, embedded, oci_layout, to_dir
+from pybuild._api import request_for, session_for
+from pybuild.engine.embedded import EmbeddedEngine
+from pybuild.protocols import ProgressEvent, SolveResult, StepLog
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def base_layout() -> Path:
+    """The OCI layout that scripts/base-image makes, once per machine."""
+    made = subprocess.run([ROOT / "scripts/base-image"], stdout=subprocess.PIPE, text=True, check=True)
+    return Path(made.stdout.strip())
+
+
+@pytest.fixture
+def base(base_layout: Path, monkeypatch: pytest.MonkeyPatch) -> State:
+    """The Debian base as a state."""
+    monkeypatch.setenv("PYBUILD_BASE", str(base_layout))
+    return oci_layout(base_layout, "debian:bookworm")
+
+
+@pytest.fixture(scope="session")
+def warm_root(base_layout: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A store in which the base is unpacked already; tests that need a new store make their own."""
+    root = tmp_path_factory.mktemp("store")
+    image = oci_layout(base_layout, "debian:bookworm")
+    embedded(root).run(request_for(image.run("true")), session_for(), Builder.Log())
+    yield root
+    shutil.rmtree(root, ignore_errors=True)
+
+
+class Builder:
+    """Builds on one store, and keeps what the builds said.
+
+    `ran` are the names of the steps that the last build executed, `log` is what they printed.
+    """
+
+    class Log:
+        def __init__(self) -> None:
+            self.events: list[ProgressEvent] = []
+
+        def emit(self, event: ProgressEvent) -> None:
+            self.events.append(event)
+
+    def __init__(self, root: Path, scratch: Path) -> None:
+        self.root = root
+        self.scratch = scratch
+        self.engine: EmbeddedEngine = embedded(root)
+        self.result: SolveResult | None = None
+        self.ran: list[str] = []
+        self.log = ""
+        self._exports = 0
+
+    def __call__(
+        self,
+        state: State,
+        *,
+        secrets: Mapping[str, str | bytes | Path] | None = None,
+        no_cache: Sequence[str] = (),
+        output: object = None,
+    ) -> SolveResult:
+        log = self.Log()
+        request = request_for(state, output, no_cache=no_cache)  # type: ignore[arg-type]
+        try:
+            self.result = self.engine.run(request, session_for(secrets), log)
+            self.ran = [step.name for step in self.result.steps if step.state == "done"]
+        finally:
+            data = b"".join(event.data for event in log.events if isinstance(event, StepLog))
+            self.log = data.decode(errors="replace")
+        return self.result
+
+    def tree(self, state: State, **options: object) -> Path:
+        """Build `state` and return a directory with its files."""
+        self._exports += 1
+        target = self.scratch / f"export-{self._exports}"
+        self(state, output=to_dir(target), **options)  # type: ignore[arg-type]
+        return target
+
+
+@pytest.fixture
+def build(warm_root: Path, tmp_path: Path) -> Builder:
+    """Builds on the shared, warm store."""
+    return Builder(warm_root, tmp_path)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Builder:
+    """Builds on a store of its own."""
+    return Builder(tmp_path / "own-store", tmp_path)
+
+
+def mounts_below(path: Path) -> list[str]:
+    """Mounts of this namespace below `path`."""
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        return [line.split()[4] for line in file if line.split()[4].startswith(os.fspath(path))]
