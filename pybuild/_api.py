@@ -1,0 +1,235 @@
+"""Building from Python: `build` and `abuild`, the engines they choose from, and the result they return.
+
+One implementation: `build` runs the engine in the calling thread (a cached build loads no event loop), `abuild` wraps
+it for programs that have a loop of their own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias, final
+
+import attrs
+
+from pybuild._boundary import public
+from pybuild.errors import EngineUnavailable, PybuildError, TargetError
+from pybuild.llb.vertex import Graph
+from pybuild.platform import Platform, host_platform, parse_platform
+from pybuild.protocols import OutputSpec, ProgressSink, SolveRequest, SolveResult, StepResult
+
+if TYPE_CHECKING:
+    from pybuild.dsl.state import State
+    from pybuild.dsl.target import Target
+    from pybuild.engine.embedded import EmbeddedEngine
+    from pybuild.oci.imageconfig import ImageConfig
+    from pybuild.session.local import LocalSession
+
+SecretValue: TypeAlias = str | bytes | Path | Callable[[], bytes]
+"""A secret for a build: its text or bytes, the path of a file, or a function that returns the bytes."""
+Progress: TypeAlias = Literal["auto", "tty", "plain", "quiet", "rawjson"]
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class BuildResult:
+    """What a build made.
+
+    Attributes:
+        steps: how every step went, in topological order.
+        config: the image config of the result.
+        metadata: what the exporters said, by the keys of buildx's --metadata-file.
+        duration: seconds from start to end.
+    """
+
+    steps: tuple[StepResult, ...]
+    config: ImageConfig
+    metadata: Mapping[str, object]
+    duration: float
+
+    @property
+    def digest(self) -> str:
+        """Digest of the image manifest; "" when no image was written."""
+        return str(self.metadata.get("containerimage.digest", ""))
+
+    @property
+    def cached(self) -> bool:
+        """Whether nothing had to run."""
+        return all(step.state in ("cached", "skipped") for step in self.steps)
+
+    def __repr__(self) -> str:
+        ran = sum(step.state == "done" for step in self.steps)
+        return f"<BuildResult {self.digest or 'no image'}: {ran} of {len(self.steps)} steps ran, {self.duration:.1f} s>"
+
+    @classmethod
+    def of(cls, result: SolveResult) -> BuildResult:
+        """From what an engine returned."""
+        return cls(
+            steps=result.steps, config=result.config, metadata=result.metadata, duration=result.duration
+        )
+
+
+@public
+def build(
+    target: State | Target,
+    output: OutputSpec | Sequence[OutputSpec] | None = None,
+    *,
+    args: Mapping[str, object] | None = None,
+    engine: EmbeddedEngine | str = "auto",
+    platforms: Sequence[str] = (),
+    progress: Progress = "auto",
+    secrets: Mapping[str, SecretValue] | None = None,
+    no_cache: bool | Sequence[str] = False,
+) -> BuildResult:
+    """Build a state or a target, and wait for it.
+
+    Args:
+        target: what to build; a target is called with `args`.
+        output: what to do with the result: `to_oci(...)`, `to_dir(...)` and so on; nothing by default.
+        args: arguments of a target.
+        engine: an engine, or "auto" or "embedded".
+        platforms: what to build for, such as `["linux/arm64"]`; this machine's platform by default.
+        progress: how to show progress, on standard error.
+        secrets: values by secret id.
+        no_cache: True runs every step; names of steps or targets run just those.
+
+    Raises:
+        SolveError: a step failed.
+        EngineUnavailable: the engine cannot work here.
+        DefinitionError: the definition is wrong.
+
+    Example:
+        >>> from pybuild import build, scratch, to_dir
+        >>> build(scratch().write("/hello", "world"), to_dir("out"))  # doctest: +SKIP
+        <BuildResult no image: 1 of 1 steps ran, 0.1 s>
+    """
+    request = request_for(
+        target, output, args=args, platforms=platforms, no_cache=("*",) if no_cache is True else tuple(no_cache or ())
+    )
+    with _progress(progress) as sink:
+        return BuildResult.of(engine_for(engine).run(request, session_for(secrets), sink))
+
+
+@public
+async def abuild(
+    target: State | Target,
+    output: OutputSpec | Sequence[OutputSpec] | None = None,
+    *,
+    args: Mapping[str, object] | None = None,
+    engine: EmbeddedEngine | str = "auto",
+    platforms: Sequence[str] = (),
+    progress: Progress = "auto",
+    secrets: Mapping[str, SecretValue] | None = None,
+    no_cache: bool | Sequence[str] = False,
+) -> BuildResult:
+    """The same as `build`, for programs with an event loop; cancelling it stops the build and cleans up.
+
+    Example:
+        >>> import asyncio
+        >>> from pybuild import abuild, scratch
+        >>> asyncio.run(abuild(scratch().mkdir("/a")))  # doctest: +SKIP
+        <BuildResult no image: 1 of 1 steps ran, 0.1 s>
+    """
+    request = request_for(
+        target, output, args=args, platforms=platforms, no_cache=("*",) if no_cache is True else tuple(no_cache or ())
+    )
+    with _progress(progress) as sink:
+        return BuildResult.of(await engine_for(engine).solve(request, session_for(secrets), sink))
+
+
+@public
+def embedded(root: str | Path | None = None) -> EmbeddedEngine:
+    """The embedded engine on a store of your choice.
+
+    Args:
+        root: the store's directory; the default store when left out.
+
+    Example:
+        >>> from pybuild import embedded
+        >>> embedded("/tmp/store").name
+        'embedded'
+    """
+    from pybuild.engine.embedded import EmbeddedEngine
+
+    return EmbeddedEngine(root)
+
+
+def request_for(
+    target: State | Target,
+    output: OutputSpec | Sequence[OutputSpec] | None = None,
+    *,
+    args: Mapping[str, object] | None = None,
+    platforms: Sequence[str] = (),
+    no_cache: Sequence[str] = (),
+) -> SolveRequest:
+    """The request to an engine that builds `target`."""
+    from pybuild.dsl.state import State
+
+    name = ""
+    if not isinstance(target, State):
+        name = target.name
+        output = output if output is not None else target.output
+        platforms = platforms or target.platforms
+        target = target(**(args or {}))
+    elif args:
+        raise TargetError("args are for targets; a state has none")
+    outputs = () if output is None else (output,) if isinstance(output, OutputSpec) else tuple(output)
+    return SolveRequest(
+        graph=Graph([target.head]),
+        patch=target.patch,
+        platform=_one_platform(platforms, target),
+        outputs=outputs,
+        no_cache=tuple(no_cache),
+        target=name,
+        source_date_epoch=_source_date_epoch(),
+    )
+
+
+def _one_platform(platforms: Sequence[str], state: State) -> Platform:
+    if len(platforms) > 1:
+        raise EngineUnavailable(
+            "the embedded engine builds one platform at a time", hint="build each platform by a call of its own"
+        )
+    return parse_platform(platforms[0]) if platforms else state.platform or host_platform()
+
+
+def _source_date_epoch() -> int | None:
+    text = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if not text:
+        return None
+    if not text.isdigit():
+        raise PybuildError(f'SOURCE_DATE_EPOCH must be seconds since 1970, got "{text}"')
+    return int(text)
+
+
+def engine_for(engine: EmbeddedEngine | str) -> EmbeddedEngine:
+    """The engine that a name stands for.
+
+    Raises:
+        EngineUnavailable: there is no engine of that name.
+    """
+    if not isinstance(engine, str):
+        return engine
+    if engine not in ("auto", "embedded"):
+        raise EngineUnavailable(f'unknown engine "{engine}"', hint="available: auto, embedded")
+    return embedded()
+
+
+def session_for(secrets: Mapping[str, SecretValue] | None = None) -> LocalSession:
+    """A session that offers `secrets`, and what the user has configured for registries and ssh."""
+    from pybuild.session.local import LocalSession
+
+    return LocalSession(secrets=dict(secrets or {}))
+
+
+def _progress(mode: Progress) -> ProgressDisplay:
+    from pybuild.cli.progress import display
+
+    return display(mode)
+
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    ProgressDisplay: TypeAlias = AbstractContextManager[ProgressSink]

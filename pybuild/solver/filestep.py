@@ -1,0 +1,68 @@
+"""Running a file step: the file operation on a new snapshot of its base."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+
+from pybuild.llb.ops import FileOp
+from pybuild.protocols import Ref
+from pybuild.solver.fileop import run_file_op
+from pybuild.store.store import Store
+from pybuild.store.tree import LayeredTree
+from pybuild.store.treewriter import TreeWriter, Whiteouts
+
+
+def writer_for(store: Store, key: str, parent: str) -> TreeWriter:
+    """Writes into the active snapshot `key`, which was prepared on `parent`."""
+    snapshots = store.snapshots
+    lowers = snapshots.lowers(parent) if parent and snapshots.name == "overlay" else ()
+    return TreeWriter(lowers, snapshots.upper(key), whiteouts=whiteouts_of(store))
+
+
+def whiteouts_of(store: Store) -> Whiteouts:
+    """How removed files are marked in the store's snapshots."""
+    if store.snapshots.name != "overlay":
+        return "native"
+    import os
+
+    return "userxattr" if not os.path.exists("/proc/self/uid_map") or not _initial_user_namespace() else "overlay"
+
+
+def _initial_user_namespace() -> bool:
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        return file.read().split() == ["0", "0", "4294967295"]
+
+
+def run_file(store: Store, op: FileOp, inputs: Sequence[Ref], hold: Callable[[str], None]) -> str:
+    """Apply `op`; returns the key of an active snapshot, which the caller commits.
+
+    Args:
+        store: the store.
+        op: the actions.
+        inputs: the trees they work on.
+        hold: called with the key of every snapshot made here.
+    """
+    snapshots = store.snapshots
+    trees = [LayeredTree(snapshots.lowers(ref.snapshot) if ref.snapshot else ()) for ref in inputs]
+    keys: dict[int, str] = {}
+
+    def workspace(number: int) -> TreeWriter:
+        parent = inputs[number].snapshot if number >= 0 else ""
+        key = f"active-{uuid.uuid4().hex}"
+        hold(key)
+        snapshots.prepare(key, parent)
+        writer = writer_for(store, key, parent)
+        keys[id(writer)] = key
+        return writer
+
+    try:
+        result = run_file_op(op, trees, workspace)
+    except BaseException:
+        for key in keys.values():
+            snapshots.remove(key)
+        raise
+    chosen = keys.pop(id(result))
+    for key in keys.values():
+        snapshots.remove(key)
+    return chosen
