@@ -1,10 +1,9 @@
 """Snapshots as overlayfs layers (mirrors containerd's overlay snapshotter).
 
-snapshots/<n>/fs holds what a snapshot changed, snapshots/<n>/work is overlayfs's scratch space. Mounts are described
-so that plain mount(2), given the options joined by commas, accepts them. That sets a limit: all options have to fit
-into one page, and overlayfs takes 500 layers. Chains of any length work all the same: a snapshot whose chain reaches
-the limit (about 80 layers, depending on the length of the store's path, at most 100) gets a flattened tree of its
-own when it is committed (`flatten.py`), and `lowers` of everything above it ends there.
+snapshots/<n>/fs holds what a snapshot changed, snapshots/<n>/work is overlayfs's scratch space. Overlayfs takes 500
+layers, and gets slower with each. Chains of any length work all the same: a snapshot whose chain reaches 100 layers
+gets a flattened tree of its own when it is committed (`flatten.py`), and `lowers` of everything above ends there.
+The options of a mount may be longer than the page that mount(2) takes; `pybuild.runtime.mount` knows how to do it.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pybuild.errors import NotFound, StoreError
+from pybuild.errors import NotFound
 from pybuild.protocols import MountSpec, SnapshotKind
 from pybuild.store.database import Database
 from pybuild.store.flatten import flatten
@@ -25,9 +24,7 @@ from pybuild.store.treecopy import copy_attributes, remove_tree
 #: whole files only, so that they can be read and restacked without overlayfs; they also keep overlayfs from marking
 #: every new directory opaque, which would hide what a merge puts below.
 _FIXED_OPTIONS = ("index=off", "redirect_dir=off", "metacopy=off", "xino=off")
-_OPTIONS_LIMIT = 4095
 _MAX_LAYERS = 100
-_DIRECTORY_DIGITS = 8
 
 
 class OverlaySnapshotter(SnapshotTable):
@@ -37,16 +34,16 @@ class OverlaySnapshotter(SnapshotTable):
         root: the store's directory.
         database: the store's database.
         owner: gives this process's owner id.
-        max_layers: how many lower directories a mount may have; None finds out from the length of `root`.
+        max_layers: how many lower directories a mount may have.
     """
 
     name = "overlay"
 
     def __init__(
-        self, root: Path, database: Database, owner: Callable[[], str], *, max_layers: int | None = None
+        self, root: Path, database: Database, owner: Callable[[], str], *, max_layers: int = _MAX_LAYERS
     ) -> None:
         super().__init__(root, database, owner)
-        self._max_layers = max_layers if max_layers is not None else self._fitting_layers()
+        self._max_layers = max_layers
 
     def lowers(self, key: str) -> tuple[Path, ...]:
         """See protocols.Snapshotter."""
@@ -78,11 +75,6 @@ class OverlaySnapshotter(SnapshotTable):
         options += _FIXED_OPTIONS
         if _in_user_namespace():
             options.append("userxattr")
-        if len(",".join(options)) > _OPTIONS_LIMIT:
-            raise StoreError(
-                f'snapshot "{key}" has too many layers for one mount',
-                hint="move the store to a shorter path, or prune it",
-            )
         return (MountSpec(type="overlay", source="overlay", options=tuple(options)),)
 
     def restack(self, name: str, parent: str, layer: str) -> None:
@@ -123,15 +115,6 @@ class OverlaySnapshotter(SnapshotTable):
         with self._staging() as flat:
             flatten(self._layers(row.key), flat / "fs")
             yield flat
-
-    def _fitting_layers(self) -> int:
-        """How many lower directories fit into the options of a mount, with some room to spare."""
-        directory = len(_escaped(self._directory)) + 1 + _DIRECTORY_DIGITS
-        fixed = len(",".join(_FIXED_OPTIONS)) + len("rw,lowerdir=,upperdir=,workdir=,volatile,userxattr,")
-        layers = (_OPTIONS_LIMIT - fixed - 2 * directory - len("/fs/work")) // (directory + len("/fs:"))
-        if layers < 2:
-            raise StoreError(f'the path "{self._root}" is too long for overlay mounts', hint="use a shorter --root")
-        return min(layers, _MAX_LAYERS)
 
     @staticmethod
     def _forget_last_mount(work: Path) -> None:
