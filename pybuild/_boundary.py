@@ -46,40 +46,20 @@ def public(function: F) -> F:
     code = function.__code__
     plain = code.co_varnames[: code.co_argcount]
     keyword = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
-    rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount] if code.co_flags & 0x04 else None
-    resolved: list[_Parameter] = []
-    by_name: dict[str, _Parameter] = {}
-
-    def resolve() -> None:
-        hints = _hints(function)
-        made = {name: _Parameter(function.__name__, name, hints.get(name, Any)) for name in (*plain, *keyword)}
-        extra = code.co_varnames[len(plain) + len(keyword) + (rest is not None)] if code.co_flags & 0x08 else None
-        others = _Parameter(function.__name__, extra, hints.get(extra, Any)) if extra else None
-        by_name.update(made)
-        if others is not None:
-            by_name[""] = others
-        resolved.extend(made[name] for name in plain)
-        if rest is not None:
-            resolved.append(_Parameter(function.__name__, rest, hints.get(rest, Any)))
+    resolved: list[_Parameters] = []
 
     @functools.wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
-        if not resolved and not by_name:
-            resolve()
+        if not resolved:
+            resolved.append(_Parameters(function, plain, keyword))
+        parameters = resolved[0]
         try:
-            for value, parameter in zip(args, resolved, strict=False):
+            for value, parameter in zip(args, parameters.positional, strict=False):
                 if type(value) not in parameter.exact and not parameter.accepts(value):
                     parameter.check(value)
-            if len(args) > len(plain) and rest is not None:
-                parameter = resolved[-1]
-                for value in args[len(plain) :]:
-                    if type(value) not in parameter.exact and not parameter.accepts(value):
-                        parameter.check(value)
-            for name, value in kwargs.items():
-                known = by_name.get(name) or by_name.get("")
-                if known is not None and type(value) not in known.exact and not known.accepts(value):
-                    known.check(value)
+            if kwargs or len(args) > len(plain):
+                parameters.check_rest(args[len(plain) :], kwargs)
             return function(*args, **kwargs)
         except PybuildError as error:
             raise error.at((capture(),)).with_traceback(None) from error.__cause__
@@ -90,6 +70,33 @@ def public(function: F) -> F:
             raise ArgumentError(str(error), locations=(capture(),)) from None
 
     return cast("F", wrapper)
+
+
+class _Parameters:
+    """The parameters of a function, resolved when it is called for the first time."""
+
+    __slots__ = ("by_name", "extra", "positional", "rest")
+
+    def __init__(self, function: Callable[..., Any], plain: tuple[str, ...], keyword: tuple[str, ...]) -> None:
+        code, hints = function.__code__, _hints(function)
+        following = code.co_varnames[len(plain) + len(keyword) :]
+
+        def parameter(name: str) -> _Parameter:
+            return _Parameter(function.__name__, name, hints.get(name, Any))
+
+        self.positional = tuple(parameter(name) for name in plain)
+        self.by_name = {each.name: each for each in (*self.positional, *(parameter(name) for name in keyword))}
+        # Bits of a code object's flags: *args, then **kwargs, whose names follow the parameters'.
+        self.rest = parameter(following[0]) if code.co_flags & 0x04 else None
+        self.extra = parameter(following[bool(code.co_flags & 0x04)]) if code.co_flags & 0x08 else None
+
+    def check_rest(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Check what is not plainly positional."""
+        pairs = [(value, self.rest) for value in args]
+        pairs += [(value, self.by_name.get(name, self.extra)) for name, value in kwargs.items()]
+        for value, parameter in pairs:
+            if parameter and type(value) not in parameter.exact and not parameter.accepts(value):
+                parameter.check(value)
 
 
 class _Parameter:
@@ -198,8 +205,9 @@ def _closure_of(hint: Any) -> Check:
         return lambda value: type(value) in containers and all(type(each) in exact or item(each) for each in value)
     if origin in (dict, abc.Mapping) and arguments:
         key, content = _closure(arguments[0]), _closure(arguments[1])
-        return lambda value: type(value) is dict and all(
-            key(name) and content(each) for name, each in cast("dict[Any, Any]", value).items()
+        return lambda value: (
+            type(value) is dict
+            and all(key(name) and content(each) for name, each in cast("dict[Any, Any]", value).items())
         )
     return lambda _value: False
 

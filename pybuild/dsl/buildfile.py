@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import linecache
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from itertools import count
@@ -175,7 +175,7 @@ def _compile(file: Path) -> CodeType:
 
 
 @contextmanager
-def _running(registry: Registry) -> Iterator[None]:
+def _running(registry: Registry) -> Generator[None]:
     """User code runs in the block: its directory can be imported from, its targets register."""
     directory = str(registry.directory)
     for name, owner in list(_helpers.items()):

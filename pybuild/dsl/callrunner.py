@@ -12,7 +12,7 @@ import traceback
 _HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120  # old Pythons
 
 
-def main():  # type: ignore[no-untyped-def]  # old Pythons
+def main():  # type: ignore[no-untyped-def]  # old Pythons know no annotations
     """Call the function; the exit code is 0, 1 when it raised, 126 when this Python cannot run it."""
     with open(os.path.join(_HERE, "payload"), "rb") as stream:  # noqa: PTH118, PTH123
         implementation, major, minor, name = pickle.load(stream)  # noqa: S301  # written by this project
@@ -41,4 +41,4 @@ def main():  # type: ignore[no-untyped-def]  # old Pythons
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main())  # type: ignore[no-untyped-call]  # as above

@@ -74,7 +74,7 @@ def _apply(base: ImagePatch, changes: list[Change]) -> ImagePatch:
             plain[member] = value
     # An entrypoint of one's own resets the command inherited from the base image (Dockerfile reference, ENTRYPOINT).
     cleared = ("cmd",) if plain["entrypoint"] is not None and plain["cmd"] is None else ()
-    tuples = {name: tuple(values[name].items()) for name in _MAPPINGS}
+    tuples: dict[str, Any] = {name: tuple(values[name].items()) for name in _MAPPINGS}
     tuples |= {name: tuple(values[name]) for name in _LISTS}
     return attrs.evolve(base, **plain, **tuples, cleared=cleared)
 

@@ -5,7 +5,7 @@ Held in context variables, so that two threads or tasks can load different Build
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -46,7 +46,7 @@ def metadata() -> Metadata:
 
 
 @contextmanager
-def loading(current: Registry) -> Iterator[None]:
+def loading(current: Registry) -> Generator[None]:
     """Within the block, targets register in `current` and relative directories start at its Buildfile."""
     token = _registry.set(current)
     try:
@@ -56,7 +56,7 @@ def loading(current: Registry) -> Iterator[None]:
 
 
 @contextmanager
-def evaluating(current: Evaluation, stage: str) -> Iterator[None]:
+def evaluating(current: Evaluation, stage: str) -> Generator[None]:
     """Within the block, vertices belong to `stage`."""
     evaluation_token = _evaluation.set(current)
     stage_token = _stage.set(Metadata(description=((STAGE_KEY, stage),)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import attrs
 
@@ -263,7 +263,9 @@ class ExecState(State):
             hint = "use bind(..., readonly=False)" if isinstance(mount, mounts.BindMount) else ""
             kind = "read-only" if isinstance(mount, mounts.BindMount) else type(mount).__name__.removesuffix("Mount")
             raise DefinitionError(
-                f'the {kind.lower()} mount at "{target}" keeps no changes', locations=[place, self._run.location], hint=hint
+                f'the {kind.lower()} mount at "{target}" keeps no changes',
+                locations=[place, self._run.location],
+                hint=hint,
             )
         raise DefinitionError(
             f'the run has no mount at "{target}"',

@@ -194,5 +194,3 @@ def permission_bits(mode: int, what: str) -> int:
     if not 0 <= mode <= _MODE_LIMIT:
         raise ArgumentError(f"{what} must be permission bits such as 0o644, got {mode}")
     return mode
-
-

@@ -129,7 +129,10 @@ def cache(
     """
     location = capture()
     clean = _target(target)
-    edge, selector = (None, "") if source is None else source_of(source)
+    edge: Edge | None = None
+    selector = ""
+    if source is not None:
+        edge, selector = source_of(source)
     if uid is not None or gid is not None or mode is not None:
         if source is not None:
             raise ArgumentError("cache(): uid, gid and mode describe an empty cache, but source is given")
@@ -257,12 +260,10 @@ def source_of(source: State | PathRef | str) -> tuple[Edge | None, str]:
     from pybuild.dsl.sources import default_context
 
     if isinstance(source, str):
-        edge, path = default_context(), rooted(source)
-    elif isinstance(source, PathRef):
-        edge, path = source.edge, source.path
-    else:
-        return source.head, ""
-    return edge, "" if path == "/" else path
+        return default_context(), rooted(source).rstrip("/")
+    if isinstance(source, PathRef):
+        return source.edge, source.path.rstrip("/")
+    return source.head, ""
 
 
 def check_variable(name: str, what: str) -> None:

@@ -6,12 +6,15 @@ The types are those of `docker buildx build --output`.
 from __future__ import annotations
 
 import os
+from typing import TypeAlias
 
 from pybuild._boundary import public
 from pybuild.dsl import context
 from pybuild.dsl.state import StrPath
 from pybuild.errors import ArgumentError
-from pybuild.protocols import OutputSpec as Output
+from pybuild.protocols import OutputSpec
+
+Output: TypeAlias = OutputSpec
 
 
 @public

@@ -14,17 +14,33 @@ import pickle
 import sys
 import sysconfig
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
-from typing import Any, ClassVar
-
-import cloudpickle
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pybuild.dsl import context
 from pybuild.errors import ArgumentError
 
+if TYPE_CHECKING:
+
+    class _PythonPickler:
+        """What is used of the pickler written in Python, which has no stubs."""
+
+        dispatch: ClassVar[dict[type, Any]]
+
+        def __init__(self, file: io.BytesIO, protocol: int) -> None: ...
+        def dump(self, value: object) -> None: ...
+        def memoize(self, obj: object) -> None: ...
+        def save_str(self, obj: str) -> None: ...
+        def save_reduce(self, func: object, args: tuple[object, ...], *, obj: object) -> None: ...
+
+else:
+    _PythonPickler = pickle._Pickler
+
+cloudpickle: Any = import_module("cloudpickle")  # it has no type hints
 PROTOCOL = 5
 _MAIN = "__main__"
 _BUILDFILE = "pybuild_buildfile_"
@@ -64,10 +80,10 @@ def _dump(value: object) -> bytes:
     return buffer.getvalue()
 
 
-class _Pickler(pickle._Pickler):
+class _Pickler(_PythonPickler):
     """The Python pickler over cloudpickle's reducers, without anything that differs between processes."""
 
-    dispatch: ClassVar[dict[type, Callable[..., None]]] = dict(pickle._Pickler.dispatch)
+    dispatch: ClassVar[dict[type, Any]] = dict(_PythonPickler.dispatch)
     dispatch_table = cloudpickle.Pickler.dispatch_table
 
     def __init__(self, file: io.BytesIO) -> None:
@@ -87,7 +103,7 @@ class _Pickler(pickle._Pickler):
         return _normal(reduced)
 
     def save_text(self, obj: str) -> None:
-        pickle._Pickler.save_str(self, _MAIN if obj.startswith(_BUILDFILE) else obj)
+        super().save_str(_MAIN if obj.startswith(_BUILDFILE) else obj)
 
     def save_unordered(self, obj: set[object] | frozenset[object]) -> None:
         self.save_reduce(type(obj), (sorted(obj, key=_dump),), obj=obj)
@@ -159,10 +175,10 @@ def _source(function: Callable[..., object]) -> str:
 
 
 @contextmanager
-def _by_value(function: Callable[..., object]) -> Iterator[None]:
+def _by_value(function: Callable[..., object]) -> Generator[None]:
     """Within the block, cloudpickle takes the user's own modules by value: the image does not have them."""
     registered: list[ModuleType] = []
-    known = set(cloudpickle.list_registry_pickle_by_value())
+    known: set[str] = set(cloudpickle.list_registry_pickle_by_value())
     for module in _own_modules(function):
         if module.__name__ not in known:
             cloudpickle.register_pickle_by_value(module)

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import TYPE_CHECKING
 
-
 from pybuild.dsl import context
 from pybuild.dsl.exec_state import Run, make_run, run_metadata
 from pybuild.dsl.mounts import Mount
@@ -46,7 +45,7 @@ def make_call(
 
     name = portable.function_name(function)
     payload = portable.dumps(function, args, kwargs)
-    run = make_run(
+    run = make_run(  # noqa: S604  # no process is started here
         state,
         ["/bin/sh", "-c", _BOOTSTRAP, "pybuild", name, f"{sys.version_info[0]}.{sys.version_info[1]}"],
         env=None,
@@ -54,7 +53,7 @@ def make_call(
         user=None,
         network="sandbox",
         security="sandbox",
-        shell=True,
+        shell=True,  # no process is started here
         valid_exit_codes=(0,),
         metadata=run_metadata(name=f"call {name}", use_cache=True, memory=None, cpus=None, timeout=None),
         location=location,
@@ -87,5 +86,3 @@ def _support() -> dict[str, bytes]:
         "/cloudpickle/cloudpickle.py": cloudpickle.joinpath("cloudpickle.py").read_bytes(),
         "/run.py": resources.files("pybuild.dsl").joinpath("callrunner.py").read_bytes(),
     }
-
-

@@ -161,7 +161,7 @@ def git(url: str, ref: str = "HEAD", *, subdir: str = "", keep_git_dir: bool = F
     if ssh:
         attrs["git.mountsshsock"] = "default"
     else:
-        attrs["git.authtokensecret"] = "GIT_AUTH_TOKEN"  # noqa: S105  # the secret's id, as BuildKit names it
+        attrs["git.authtokensecret"] = "GIT_AUTH_TOKEN"
         attrs["git.authheadersecret"] = "GIT_AUTH_HEADER"
     if keep_git_dir:
         attrs["git.keepgitdir"] = "true"
@@ -273,13 +273,11 @@ def _edge(
     if directory is not None:
         metadata = metadata.replace(local_dir=str(directory))
     constraints = Constraints(platform=platform)
-    return Edge(
-        construct.source(identifier, attrs, constraints=constraints, metadata=metadata, locations=[location])
-    )
+    return Edge(construct.source(identifier, attrs, constraints=constraints, metadata=metadata, locations=[location]))
 
 
 def go_json(items: Sequence[str]) -> str:
-    """A list of texts as Go's json.Marshal writes it (the attributes are part of the digest).
+    r"""A list of texts as Go's json.Marshal writes it (the attributes are part of the digest).
 
     Example:
         >>> go_json(["a<b", "*.py"])
@@ -307,4 +305,3 @@ def check_directories(vertices: Sequence[Vertex]) -> None:
                 locations=(*vertex.locations, *first.locations),
                 hint='give one of them a name of its own: local(..., name="...")',
             )
-

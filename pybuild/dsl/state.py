@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, NoReturn, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, NoReturn, ParamSpec, Self, TypeVar, cast
 
 import attrs
 
 from pybuild._boundary import public
 from pybuild.digest import Digest, digest_of
-from pybuild.dsl import context, fileops, imageconfig
+from pybuild.dsl import fileops, imageconfig
 from pybuild.dsl.config import Config
 from pybuild.dsl.mounts import Mount, check_variable
 from pybuild.dsl.paths import PathRef, checked, rooted
@@ -26,8 +26,8 @@ from pybuild.platform import Platform
 from pybuild.protocols import ImagePatch
 
 if TYPE_CHECKING:
-    from pybuild._api import BuildResult
-    from pybuild.dsl.exec_state import ExecState, Network, Security
+    from pybuild._api import BuildResult, Progress, SecretValue
+    from pybuild.dsl.exec_state import ExecState
     from pybuild.protocols import Engine, OutputSpec
     from pybuild.viz.drawing import Drawing
 
@@ -457,9 +457,7 @@ class State:
     # -------------------------------------------------------------------------------- composition and selection
 
     @public
-    def pipe(
-        self, function: Callable[Concatenate[State, P], T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> T:
+    def pipe(self, function: Callable[Concatenate[State, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """`function(self, ...)`, so that one's own functions fit into a chain.
 
         Example:
@@ -596,7 +594,9 @@ class State:
         *,
         engine: Engine | str = "auto",
         platforms: Sequence[str] = (),
-        progress: str = "auto",
+        progress: Progress = "auto",
+        secrets: Mapping[str, SecretValue] | None = None,
+        no_cache: bool | Sequence[str] = False,
     ) -> BuildResult:
         """Build this state; see `pybuild.build`.
 
@@ -606,7 +606,17 @@ class State:
         """
         from pybuild._api import build
 
-        return build(self, output, engine=engine, platforms=platforms, progress=progress)
+        # `build` itself says which engines it takes; their classes lie above this package.
+        chosen = cast("Any", engine)
+        return build(
+            self,
+            output,
+            engine=chosen,
+            platforms=platforms,
+            progress=progress,
+            secrets=secrets,
+            no_cache=no_cache,
+        )
 
     # ----------------------------------------------------------------------------------------------------- value
 

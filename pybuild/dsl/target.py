@@ -34,8 +34,8 @@ class Registry:
     """The targets of one Buildfile, by name, and what is wrong with their declarations."""
 
     directory: Path
-    targets: dict[str, Target[...]] = attrs.field(factory=dict)
-    problems: list[TargetError] = attrs.field(factory=list)
+    targets: dict[str, Target[...]] = attrs.field(factory=dict[str, "Target[...]"])
+    problems: list[TargetError] = attrs.field(factory=list[TargetError])
 
     def add(self, made: Target[...]) -> None:
         """Register a target; a second one of the same name, or a second default, is a problem."""
@@ -55,8 +55,8 @@ class Registry:
 class Evaluation:
     """One evaluation of targets: what was made so far, and what is being made, outermost first."""
 
-    made: dict[_Key, State] = attrs.field(factory=dict)
-    stack: list[tuple[_Key, str, Location]] = attrs.field(factory=list)
+    made: dict[_Key, State] = attrs.field(factory=dict[_Key, "State"])
+    stack: list[tuple[_Key, str, Location]] = attrs.field(factory=list[tuple[_Key, str, Location]])
 
 
 class Target(Generic[P]):
@@ -151,11 +151,10 @@ class Target(Generic[P]):
         try:
             bound = inspect.signature(self.function).bind(*args, **kwargs)
         except TypeError as error:
-            raise TargetError(
-                f'target "{self.name}": {error}', locations=[location, self.location]
-            ) from None
+            raise TargetError(f'target "{self.name}": {error}', locations=[location, self.location]) from None
         bound.apply_defaults()
-        key = (id(self), *((name, type(value), value) for name, value in bound.arguments.items()))
+        arguments: dict[str, object] = bound.arguments
+        key: _Key = (id(self), *((name, type(value).__qualname__, value) for name, value in arguments.items()))
         try:
             hash(key)
         except TypeError:
