@@ -12,34 +12,8 @@ from contextlib import contextmanager
 
 from pybuild.protocols import CacheLink, CacheRecord, Ref
 from pybuild.store.database import Database
-from pybuild.store.snapshots import SCHEMA as SNAPSHOT_SCHEMA
+from pybuild.store.metadata import SCHEMA
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS results (
-    result_key TEXT PRIMARY KEY,
-    snapshot TEXT NOT NULL,
-    description TEXT NOT NULL,
-    created REAL NOT NULL,
-    last_used REAL NOT NULL,
-    usage_count INTEGER NOT NULL,
-    duration REAL NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS results_by_snapshot ON results (snapshot);
-CREATE TABLE IF NOT EXISTS links (
-    input_key TEXT NOT NULL,
-    input_index INTEGER NOT NULL,
-    op_digest TEXT NOT NULL,
-    output INTEGER NOT NULL,
-    selector TEXT NOT NULL,
-    result_key TEXT NOT NULL,
-    PRIMARY KEY (input_key, op_digest, input_index, output, selector, result_key)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS links_by_result ON links (result_key);
-CREATE TABLE IF NOT EXISTS durations (
-    op_digest TEXT PRIMARY KEY,
-    seconds REAL NOT NULL
-) WITHOUT ROWID;
-"""
 _RECORDS = """
 SELECT r.result_key, r.snapshot, r.description, r.created, r.last_used, r.usage_count, r.duration FROM results r
 WHERE (r.snapshot = '' OR EXISTS (SELECT 1 FROM snapshots s WHERE s.key = r.snapshot AND s.kind = 'committed'))
@@ -66,7 +40,6 @@ class SqliteCacheStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        database.ensure(SNAPSHOT_SCHEMA)
         database.ensure(SCHEMA)
 
     def query(self, link: CacheLink) -> Sequence[str]:

@@ -21,21 +21,7 @@ from pybuild.errors import LeaseExpired
 from pybuild.protocols import CacheRecord, CacheStore
 from pybuild.store.database import Database
 from pybuild.store.locks import is_locked, lock_new_file
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS leases (
-    id TEXT PRIMARY KEY,
-    created REAL NOT NULL,
-    expires REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS lease_refs (
-    lease TEXT NOT NULL REFERENCES leases (id) ON DELETE CASCADE,
-    kind TEXT NOT NULL,
-    key TEXT NOT NULL,
-    PRIMARY KEY (kind, key, lease)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS lease_refs_by_lease ON lease_refs (lease);
-"""
+from pybuild.store.metadata import SCHEMA
 
 RefKind: TypeAlias = Literal["content", "snapshot", "result"]
 

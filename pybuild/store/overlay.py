@@ -187,7 +187,7 @@ def _escaped(path: Path) -> str:
 def _in_user_namespace() -> bool:
     """Whether this process is in a user namespace of its own: overlayfs then keeps its marks in `user.overlay.*`."""
     try:
-        mapping = Path("/proc/self/uid_map").read_text(encoding="ascii").split()
+        mapping = Path("/proc/self/uid_map").read_text(encoding="utf-8").split()
     except FileNotFoundError:
         return False
     return mapping != ["0", "0", "4294967295"]

@@ -22,28 +22,10 @@ import attrs
 from pybuild.errors import AlreadyExists, NotFound, StoreError
 from pybuild.protocols import MountSpec, SnapshotInfo, SnapshotKind, Usage
 from pybuild.store.database import Database
+from pybuild.store.metadata import SCHEMA
 from pybuild.store.space import reporting_full
 from pybuild.store.treecopy import disk_usage, remove_tree
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS snapshots (
-    key TEXT PRIMARY KEY,
-    parent TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    directory INTEGER NOT NULL,
-    flat INTEGER NOT NULL,
-    depth INTEGER NOT NULL,
-    owner TEXT NOT NULL,
-    created REAL NOT NULL,
-    size INTEGER NOT NULL DEFAULT -1,
-    inodes INTEGER NOT NULL DEFAULT -1,
-    labels TEXT NOT NULL DEFAULT '{}'
-);
-CREATE INDEX IF NOT EXISTS snapshots_by_parent ON snapshots (parent);
-CREATE INDEX IF NOT EXISTS snapshots_by_directory ON snapshots (directory);
-CREATE INDEX IF NOT EXISTS snapshots_by_flat ON snapshots (flat);
-CREATE TABLE IF NOT EXISTS snapshot_directories (id INTEGER PRIMARY KEY, last INTEGER NOT NULL);
-"""
 _numbers = itertools.count(1)
 _ALL = "SELECT key, parent, kind, directory, flat, depth, created, labels FROM snapshots"
 _ONE = _ALL + " WHERE key = ?"

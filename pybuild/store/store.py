@@ -217,7 +217,7 @@ def default_root() -> Path:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="ascii").strip()
+        return path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return ""
     except (NotADirectoryError, PermissionError) as error:
@@ -228,5 +228,5 @@ def _read(path: Path) -> str:
 
 def _write(path: Path, text: str) -> None:
     fresh = path.with_name(f"{path.name}.new")
-    fresh.write_text(text + "\n", encoding="ascii")
+    fresh.write_text(text + "\n", encoding="utf-8")
     fresh.replace(path)

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pybuild.store.attributes import OPAQUE_XATTRS, apply_attributes, attributes_of, read_xattrs
-from pybuild.store.filecopy import copy_bytes
 
 
 def is_whiteout(status: os.stat_result) -> bool:
@@ -51,6 +50,8 @@ def copy_entry(source: Path, status: os.stat_result, target: Path) -> None:
     """Copy anything but a directory, sharing its blocks where the file system can."""
     mode = status.st_mode
     if stat.S_ISREG(mode):
+        from pybuild.store.filecopy import copy_bytes
+
         with source.open("rb", buffering=0) as reader, target.open("xb", buffering=0) as writer:
             copy_bytes(reader.fileno(), writer.fileno(), status.st_size)
     elif stat.S_ISLNK(mode):
