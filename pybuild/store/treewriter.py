@@ -334,3 +334,32 @@ class TreeWriter:
                 apply_attributes(descriptor, attributes)
             finally:
                 os.close(descriptor)
+
+
+def copy_into(tree: LayeredTree, target: Path | str) -> None:
+    """Copy a whole tree into an empty directory that nobody else uses; files become independent of their source."""
+    writer = TreeWriter((), target, whiteouts="native")
+    links: dict[tuple[str, int], str] = {}
+    directories: list[Entry] = []
+    for entry in tree.walk():
+        status = entry.stat
+        mode = status.st_mode
+        attributes = attributes_of(status, read_xattrs(entry.real) if entry.real else ())
+        if entry.is_dir:
+            if entry.path == "/":
+                apply_attributes(writer.upper, attributes)
+            else:
+                writer.mkdir(entry.path, attributes)
+            directories.append(entry)
+            continue
+        first = links.setdefault((entry.layer, status.st_ino), entry.path) if status.st_nlink > 1 else entry.path
+        if first != entry.path:
+            writer.link(entry.path, first)
+        elif statmod.S_ISREG(mode):
+            writer.copy_file(entry.path, entry, attributes, may_link=False)
+        elif statmod.S_ISLNK(mode):
+            writer.symlink(entry.path, os.readlink(entry.real), attributes)
+        else:
+            writer.mknod(entry.path, statmod.S_IFMT(mode), status.st_rdev, attributes)
+    for entry in reversed(directories):
+        writer.set_mtime(entry.path, entry.stat.st_mtime_ns)

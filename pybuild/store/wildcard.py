@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from pybuild.errors import NotFound
 from pybuild.store.patterns import has_wildcards, match
 from pybuild.store.tree import Entry, LayeredTree
 
@@ -35,3 +36,23 @@ def wildcard_matches(tree: LayeredTree, base: Entry, pattern: str) -> Iterator[t
         elif entry.is_dir:
             found = [child for child in tree.children(entry) if match(parts[depth], child.name)]
             stack.extend((f"{relative}/{child.name}" if relative else child.name, child) for child in reversed(found))
+
+
+def resolve_wildcards(tree: LayeredTree, path: str, *, follow: bool) -> list[str]:
+    """The paths that an action's path stands for, links in its fixed part resolved.
+
+    Args:
+        tree: where to look.
+        path: absolute, perhaps with wildcards; without any it stands for itself.
+        follow: follow the last component of the fixed part too.
+
+    Raises:
+        NotFound: the fixed part is not there.
+    """
+    fixed, pattern = split_wildcards(path)
+    if not pattern:
+        return [fixed]
+    base = tree.lookup(fixed, follow=follow)
+    if base is None:
+        raise NotFound(f"lstat {fixed}: no such file or directory")
+    return [entry.path for _, entry in wildcard_matches(tree, base, pattern)]
