@@ -21,7 +21,6 @@ import attrs
 from pybuild.digest import Digest
 from pybuild.errors import PybuildError
 from pybuild.llb.meta import HostIP, NetMode, SecurityMode, Ulimit
-from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Edge, Graph, Vertex
 from pybuild.oci.descriptor import Descriptor
 from pybuild.oci.imageconfig import Healthcheck, ImageConfig
@@ -360,8 +359,8 @@ class SourceMetadata:
 class MetadataResolver(Protocol):
     """Looks sources up; implemented by engines, faked in tests."""
 
-    def resolve(self, op: SourceOp, platform: Platform) -> SourceMetadata:
-        """Raises SourceFetchError."""
+    def resolve(self, vertex: Vertex, platform: Platform) -> SourceMetadata:
+        """Look up a source vertex. Raises SourceFetchError."""
         ...
 
 
@@ -643,10 +642,8 @@ class PassContext:
 class Pass(Protocol):
     """A pure function from graph to graph; returns the same object when it changed nothing, and keeps locations."""
 
-    @property
-    def name(self) -> str:
-        """The name used by `--passes`."""
-        ...
+    __name__: str
+    """The name used by `--passes`."""
 
     def __call__(self, graph: Graph, context: PassContext, /) -> Graph:
         """Rewrite `graph`."""

@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-
 from pybuild.engine.channel import Call, Cancel, Channel, Done, Event, Failed, Reply, Start
 from pybuild.engine.imageresult import apply_patch, base_config, layer_history
 from pybuild.errors import EngineUnavailable, InternalError, SolveError
@@ -193,7 +192,7 @@ def _answer(channel: Channel, session: Session, call: Call) -> None:
     try:
         value = getattr(session, call.method)(call.argument)
         reply = Reply(id=call.id, value=value)
-    except Exception as error:  # noqa: BLE001  # it is the worker's to raise
+    except Exception as error:  # it is the worker's to raise
         reply = Reply(id=call.id, error=error)
     try:
         channel.send(reply)

@@ -27,7 +27,7 @@ def base_config(head: Edge | None, platform: Platform, resolver: MetadataResolve
     source = origin(head) if head is not None else None
     if source is None or not isinstance(source.op, SourceOp):
         return scratch_config(platform)
-    config = resolver.resolve(source).config
+    config = resolver.resolve(source, source.constraints.platform or platform).config
     return config if config is not None else scratch_config(platform)
 
 

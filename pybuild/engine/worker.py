@@ -118,7 +118,7 @@ async def _serve(channel: Channel, start: Start) -> None:
         channel.send(Failed(error=SolveError("build canceled")))
     except PybuildError as error:
         channel.send(Failed(error=error))
-    except Exception as error:  # noqa: BLE001  # the client must learn of it, whatever it is
+    except Exception as error:  # the client must learn of it, whatever it is
         import traceback
 
         trace = "".join(traceback.format_exception(error))

@@ -21,6 +21,7 @@ from pybuild.llb.mounts import NO_INPUT, BindMount, CacheMount, Mount, SecretMou
 from pybuild.llb.ops import ExecOp
 from pybuild.llb.paths import clean
 from pybuild.protocols import BoundMount, Ref, Session
+from pybuild.runtime.etcfiles import TARGETS as ETC_TARGETS
 from pybuild.runtime.mount import mounted
 from pybuild.solver.mountpoints import MountPoints, nested, resolve_in
 from pybuild.store.store import Store
@@ -88,18 +89,15 @@ class ExecMounts:
         self._open_root(root)
         points = MountPoints(self.rootfs)
         self._stack.callback(points.clean)
+        for target in ETC_TARGETS:
+            if not nested(target, targets):
+                points.prepare(target, is_directory=False)
         for mount, target in sorted(zip(self._op.mounts[1:], targets[1:], strict=True), key=lambda pair: pair[1]):
             for bound, is_directory in self._open(mount):
                 place = bound.target
                 if not nested(target, targets):
                     place = points.prepare(place, is_directory=is_directory)
                 self.bound.append(BoundMount(target=place, type=bound.type, source=bound.source, options=bound.options))
-
-    def prepare_point(self, target: str, *, is_directory: bool) -> None:
-        """Make a mount point for something that the runtime adds, such as /etc/hosts; cleaned like the others."""
-        points = MountPoints(self.rootfs)
-        self._stack.callback(points.clean)
-        points.prepare(target, is_directory=is_directory)
 
     # -------------------------------------------------------------------------------------------- snapshots
 

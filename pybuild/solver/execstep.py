@@ -92,6 +92,7 @@ def _process(op: ExecOp, mounts: ExecMounts, session: Session, resources: LinuxR
         gid=user.gid,
         additional_gids=tuple(user.additional_gids),
         hostname=meta.hostname,
+        extra_hosts=meta.extra_hosts,
         network=op.network,
         security=op.security,
         ulimits=meta.ulimits,

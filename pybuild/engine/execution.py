@@ -1,0 +1,101 @@
+"""Everything a build needs to run steps, opened and closed together. Only the worker process comes here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pybuild.protocols import ExitStatus, Lease, ProcessIO, ProcessSpec, ProgressSink, Session
+from pybuild.runtime.executor import OciExecutor
+from pybuild.runtime.network import NetworkPool
+from pybuild.runtime.probe import find_runtime
+from pybuild.runtime.workerdir import WorkerDir
+from pybuild.solver.report import Reporter
+from pybuild.solver.runner import StepRunner
+from pybuild.solver.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pybuild.engine.channel import Start
+    from pybuild.engine.embedded import Build
+    from pybuild.protocols import BoundMount
+
+
+class LateExecutor:
+    """An OCI executor that looks for a runtime when the first process has to run: builds of files need none.
+
+    Args:
+        root: the store's directory, for the remembered probe.
+        state: the worker's state directory.
+        network: the pool of network namespaces.
+        rootless: whether the worker is in a user namespace.
+    """
+
+    name = "oci"
+
+    def __init__(self, root: Path, state: WorkerDir, network: NetworkPool, *, rootless: bool) -> None:
+        self._root = root
+        self._state = state
+        self._network = network
+        self._rootless = rootless
+        self._lock = asyncio.Lock()
+        self._executor: OciExecutor | None = None
+
+    async def run(
+        self, container_id: str, rootfs: Path, mounts: Sequence[BoundMount], process: ProcessSpec, io: ProcessIO
+    ) -> ExitStatus:
+        """See protocols.Executor."""
+        async with self._lock:
+            if self._executor is None:
+                self._executor = await asyncio.to_thread(self._make)
+        return await self._executor.run(container_id, rootfs, mounts, process, io)
+
+    def _make(self) -> OciExecutor:
+        scratch = self._state.path / "probe"
+        scratch.mkdir(exist_ok=True)
+        runtime = find_runtime(cache=self._root / "runtime", scratch=scratch, rootless=self._rootless)
+        return OciExecutor(runtime, self._state, self._network)
+
+
+@asynccontextmanager
+async def execution(
+    build: Build, lease: Lease, session: Session, sink: ProgressSink, reporter: Reporter, start: Start
+) -> AsyncIterator[Scheduler]:
+    """A scheduler for the build's job, with all that it needs.
+
+    Args:
+        build: planned already.
+        lease: the build's lease.
+        session: the client's session.
+        sink: receives the steps' output.
+        reporter: is told how steps go.
+        start: how the worker was started.
+    """
+    store = build.store
+    with WorkerDir(store.root / "workers") as state:
+        async with NetworkPool(state.path / "networks") as network:
+            work = state.path / "steps"
+            work.mkdir()
+            runner = StepRunner(
+                store=store,
+                sources=build.sources,
+                executor=LateExecutor(store.root, state, network, rootless=start.rootless),
+                session=session,
+                lease=lease,
+                work=work,
+                sink=sink,
+            )
+            yield Scheduler(
+                build.job,
+                planner=build.planner,
+                runner=runner,
+                cache=store.cache,
+                holder=lease,
+                locks=store.locks,
+                reporter=reporter,
+                slots=start.slots,
+            )

@@ -1,0 +1,156 @@
+"""Completes what is inherited from the image that a step descends from, and pins images to their digests.
+
+Exec vertices get the image's environment before their own, its working directory, user and shell; relative paths of
+file operations become absolute. Safe because it puts in what the definition says it inherits, looked up once per
+image; steps that inherit nothing are not touched, and images that are only copied from are pinned too, so that one
+build sees one version of each. Mirrors what BuildKit's Dockerfile frontend does at FROM
+(frontend/dockerfile/dockerfile2llb/convert.go, `dispatchFrom`, and image metadata resolution).
+
+    before   exec make, cwd "src", inherits env and user
+    after    exec /bin/sh -c make, cwd /work/src, env PATH=..., user app
+"""
+
+from __future__ import annotations
+
+from posixpath import join
+
+from pybuild.errors import UnresolvedError
+from pybuild.llb.files import CopyAction, FileAction, MkdirAction, MkfileAction, RmAction, SymlinkAction
+from pybuild.llb.meta import ExecMeta, Inherit
+from pybuild.llb.ops import ExecOp, FileOp, SourceOp
+from pybuild.llb.paths import clean
+from pybuild.llb.vertex import Edge, Graph, OutputIndex, Vertex
+from pybuild.llb.walk import primary_input, rewrite
+from pybuild.oci.imageconfig import ImageConfig, scratch_config
+from pybuild.platform import Platform
+from pybuild.protocols import PassContext, SourceMetadata
+
+DEFAULT_SHELL = ("/bin/sh", "-c")
+_IMAGE_SCHEMES = frozenset({"docker-image", "oci-layout"})
+
+
+def resolve(graph: Graph, context: PassContext, /) -> Graph:
+    """Run the pass.
+
+    Raises:
+        SourceFetchError: an image cannot be looked up.
+        UnresolvedError: there is something to look up, but no resolver.
+    """
+    return rewrite(graph, _Resolver(context).change)
+
+
+class _Resolver:
+    """Looks up each source once; configs are found along primary inputs, each vertex visited once."""
+
+    def __init__(self, context: PassContext) -> None:
+        self._context = context
+        self._known: dict[tuple[str, Platform], SourceMetadata] = {}
+        self._configs: dict[tuple[int, int], ImageConfig] = {}
+        self._seen: list[Vertex] = []
+        """Keeps visited vertices alive: `_configs` goes by their ids."""
+
+    def change(self, vertex: Vertex) -> Vertex:
+        op = vertex.op
+        if isinstance(op, SourceOp) and op.scheme in _IMAGE_SCHEMES:
+            return self._pin(vertex, op)
+        if isinstance(op, ExecOp) and op.meta.inherit is not None:
+            config = self._config_below(vertex)
+            return vertex.replace(op=op.replace(meta=complete_meta(op.meta, op.meta.inherit, config)))
+        if isinstance(op, FileOp) and any(not path.startswith("/") for path in map(_target, op.actions)):
+            cwd = clean(self._config_below(vertex).config.working_dir)
+            return vertex.replace(op=op.replace(actions=tuple(_absolute(action, cwd) for action in op.actions)))
+        return vertex
+
+    def _pin(self, vertex: Vertex, op: SourceOp) -> Vertex:
+        found = self._look_up(vertex)
+        if found.identifier == op.identifier:
+            return vertex
+        return vertex.replace(op=op.replace(identifier=found.identifier))
+
+    def _look_up(self, vertex: Vertex) -> SourceMetadata:
+        if self._context.resolver is None:
+            raise UnresolvedError(
+                f'"{vertex.name}" must be looked up first', locations=vertex.locations, hint="build it, or plan it"
+            )
+        platform = vertex.constraints.platform or self._context.platform
+        key = (vertex.digest, platform)
+        if key not in self._known:
+            self._known[key] = self._context.resolver.resolve(vertex, platform)
+        return self._known[key]
+
+    def _config_below(self, vertex: Vertex) -> ImageConfig:
+        """The config that a vertex's root file system comes with."""
+        below = primary_input(Edge(vertex))
+        return scratch_config(self._context.platform) if below is None else self._config(below)
+
+    def _config(self, edge: Edge) -> ImageConfig:
+        path: list[tuple[int, int]] = []
+        current: Edge | None = edge
+        found = scratch_config(self._context.platform)
+        while current is not None:
+            key = (id(current.vertex), int(current.output))
+            if key in self._configs:
+                found = self._configs[key]
+                break
+            path.append(key)
+            self._seen.append(current.vertex)
+            op = current.vertex.op
+            if isinstance(op, SourceOp):
+                if op.scheme in _IMAGE_SCHEMES:
+                    found = self._look_up(current.vertex).config or found
+                break
+            current = primary_input(Edge(current.vertex, OutputIndex(current.output)))
+        for key in path:
+            self._configs[key] = found
+        return found
+
+
+def complete_meta(meta: ExecMeta, inherit: Inherit, image: ImageConfig) -> ExecMeta:
+    """The process of a step with what it inherits put in.
+
+    Example:
+        >>> image = scratch_config(Platform("linux", "amd64"))
+        >>> complete_meta(ExecMeta(args=("make",), cwd="src"), Inherit(shell=True), image).args
+        ('/bin/sh', '-c', 'make')
+    """
+    config = image.config
+    env = image.environment()
+    for item in meta.env:
+        name, _, value = item.partition("=")
+        env.pop(name, None)  # a variable stands where it was assigned last (client/llb/meta.go)
+        env[name] = value
+    shell = (config.shell or DEFAULT_SHELL) if inherit.shell else ()
+    return meta.replace(
+        args=(*shell, *meta.args),
+        env=tuple(f"{name}={value}" for name, value in env.items()),
+        cwd=clean(join(clean(config.working_dir), meta.cwd)),
+        user=meta.user or config.user,
+        inherit=None,
+    )
+
+
+def _target(action: FileAction) -> str:
+    match action:
+        case CopyAction():
+            return action.dest
+        case SymlinkAction():
+            return action.new_path
+        case MkdirAction() | MkfileAction() | RmAction():
+            return action.path
+
+
+def _absolute(action: FileAction, cwd: str) -> FileAction:
+    path = _target(action)
+    if path.startswith("/"):
+        return action
+    # A trailing "/" or "/." of a destination says that it is a directory, so it is kept.
+    end = "/." if path.endswith("/.") else "/" if path.endswith("/") else ""
+    whole = clean(join(cwd, path))
+    whole = whole if whole == "/" else whole + end
+    match action:
+        case CopyAction():
+            return action.replace(dest=whole)
+        case SymlinkAction():
+            return action.replace(new_path=whole)
+        case MkdirAction() | MkfileAction() | RmAction():
+            return action.replace(path=whole)
