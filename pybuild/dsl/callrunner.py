@@ -14,6 +14,8 @@ _HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120  # ol
 
 def main():  # type: ignore[no-untyped-def]  # old Pythons know no annotations
     """Call the function; the exit code is 0, 1 when it raised, 126 when this Python cannot run it."""
+    if _HERE not in sys.path:  # PYTHONSAFEPATH and the like leave it out
+        sys.path.insert(0, _HERE)
     with open(os.path.join(_HERE, "payload"), "rb") as stream:  # noqa: PTH118, PTH123
         implementation, major, minor, name = pickle.load(stream)  # noqa: S301  # written by this project
         here = getattr(getattr(sys, "implementation", None), "name", "python")

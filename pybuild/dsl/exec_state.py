@@ -103,9 +103,9 @@ class Run:
             if target is None or target == SSH_TARGET:
                 continue
             target = posixpath.normpath(join(self.meta.cwd, target))
-            earlier = seen.setdefault(target, (mount, place))
-            if earlier[0] is not mount or earlier[1] is not place:
-                raise _conflict(target, earlier, (mount, place))
+            if target in seen:
+                raise _conflict(target, seen[target], (mount, place))
+            seen[target] = (mount, place)
         return attrs.evolve(self, attached=attached)
 
 
