@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from pybuild.dsl.sources import check_directories
 from pybuild.llb.vertex import Graph
+from pybuild.platform import host_platform
+from pybuild.protocols import PassContext
 
 if TYPE_CHECKING:
     from pybuild.dsl.state import State, StrPath
@@ -22,9 +24,11 @@ def graph_of(state: State, *, optimized: bool) -> Graph:
     check_directories(graph.vertices)
     if not optimized:
         return graph
-    from pybuild.passes.pipeline import optimize
+    from pybuild.passes.dedupe import dedupe
+    from pybuild.passes.pipeline import run_passes
+    from pybuild.passes.prune import prune
 
-    return optimize(graph)
+    return run_passes(graph, PassContext(platform=state.platform or host_platform()), (dedupe, prune))
 
 
 def explain(state: State, *, optimized: bool) -> str:

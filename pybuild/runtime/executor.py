@@ -106,23 +106,24 @@ class OciExecutor:
             await asyncio.to_thread(self._delete, container)
             code = 128 - code
         if code and not timed_out:
-            return self._failed(container, code, io)
+            return self._failed(container, code)
         return ExitStatus(code=code, timed_out=timed_out)
 
     def _command(self, bundle: Path) -> list[str]:
         log = ["--log", str(bundle / "log"), "--log-format", "json"]
         return [str(self._runtime.path), *self._runtime.options, "--root", str(self._containers), *log]
 
-    def _failed(self, container: _Container, code: int, io: ProcessIO) -> ExitStatus:
-        """Tell the command's own failure from the runtime's, which uses exit codes of commands too."""
+    def _failed(self, container: _Container, code: int) -> ExitStatus:
+        """Tell the command's own failure from the runtime's, which uses exit codes of commands too.
+
+        Runtimes print their errors on stderr as well as into their log, so the step's output has them already.
+        """
         errors = runtime_errors(container.bundle / "log")
         if not errors:
             return ExitStatus(code=code)
         message = "; ".join(errors)
         if not blames_command(message):
             raise EngineUnavailable(f"{self.name} cannot run the step: {message}")
-        if not self._runtime.prints_errors:
-            io.write("stderr", f"{message}\n".encode())
         return ExitStatus(code=1)
 
     # ------------------------------------------------------------------------------------------------ stopping

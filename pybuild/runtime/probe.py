@@ -19,7 +19,7 @@ import attrs
 from pybuild.errors import EngineUnavailable
 from pybuild.llb.meta import NetMode
 from pybuild.protocols import ProcessSpec
-from pybuild.runtime.cgroups import cgroups_path
+from pybuild.runtime.cgroups import cgroups_path, remove_worker
 from pybuild.runtime.runtimelog import runtime_errors
 from pybuild.runtime.spec import MOUNT_POINTS, encode, host_facts, runtime_spec
 
@@ -46,11 +46,6 @@ class Runtime:
     path: Path
     options: tuple[str, ...] = ()
     rootless: bool = False
-
-    @property
-    def prints_errors(self) -> bool:
-        """Whether it prints its errors on stderr as well when it has a log file."""
-        return not self.name.startswith("crun")
 
 
 def find_runtime(*, cache: Path, scratch: Path, rootless: bool) -> Runtime:
@@ -90,22 +85,29 @@ def find_runtime(*, cache: Path, scratch: Path, rootless: bool) -> Runtime:
 
 def try_runtime(runtime: Runtime, scratch: Path) -> str:
     """Run a container that does nothing; returns what went wrong, "" when nothing did."""
-    with tempfile.TemporaryDirectory(dir=scratch) as name:
+    with tempfile.TemporaryDirectory(dir=scratch, prefix="probe-") as name:
         directory = Path(name)
-        _write_bundle(runtime, directory)
-        log = directory / "log"
-        command = [str(runtime.path), *runtime.options, "--root", str(directory / "state"), "--log", str(log)]
-        command += ["--log-format", "json", "run", "--bundle", str(directory), f"probe-{directory.name}"]
         try:
-            done = subprocess.run(
-                command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_TIMEOUT_SECONDS
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return str(error)
-        if done.returncode == _EXIT_CODE:
-            return ""
-        errors = runtime_errors(log) or [done.stderr.decode(errors="replace").strip()]
-        return "; ".join(errors) or f"exit code {done.returncode}"
+            return _run_probe(runtime, directory)
+        finally:
+            remove_worker(directory.name)
+
+
+def _run_probe(runtime: Runtime, directory: Path) -> str:
+    _write_bundle(runtime, directory)
+    log = directory / "log"
+    command = [str(runtime.path), *runtime.options, "--root", str(directory / "state"), "--log", str(log)]
+    command += ["--log-format", "json", "run", "--bundle", str(directory), directory.name]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=_TIMEOUT_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if done.returncode == _EXIT_CODE:
+        return ""
+    errors = runtime_errors(log) or [done.stderr.decode(errors="replace").strip()]
+    return "; ".join(errors) or f"exit code {done.returncode}"
 
 
 def _runtime(path: Path, *, rootless: bool) -> Runtime:
@@ -127,7 +129,7 @@ def _write_bundle(runtime: Runtime, directory: Path) -> None:
         ProcessSpec(args=("/exit",), env=(), cwd="/", network=NetMode.NONE),
         host=host_facts(rootless=runtime.rootless),
         rootfs=str(rootfs),
-        cgroups_path=cgroups_path("probe", directory.name),
+        cgroups_path=cgroups_path(directory.name, "probe"),
     )
     (directory / "config.json").write_bytes(encode(spec))
 

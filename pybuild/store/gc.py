@@ -72,7 +72,7 @@ class GarbageCollector:
         """Remove what is not in use.
 
         Args:
-            all: also shared snapshots, and blobs that belong to a snapshot that stays.
+            all: also snapshots that share their layer with another one, which frees little.
             filters: only records that pass them (see `usage.matches`).
             keep_bytes: stop once the store is no larger than this.
             older_than: only what was not used for this long.
@@ -100,7 +100,7 @@ class GarbageCollector:
             batch = _take(order, None if over is None else over - freed)
             if not batch:
                 break
-            for record, size in self._remove_batch(batch, with_labelled=all):
+            for record, size in self._remove_batch(batch):
                 removed.append(record)
                 freed += size
                 if report is not None:
@@ -174,12 +174,11 @@ class GarbageCollector:
 
     # ------------------------------------------------------------------------------------------- removing
 
-    def _remove_batch(self, batch: Sequence[UsageRecord], *, with_labelled: bool) -> Iterator[tuple[UsageRecord, int]]:
+    def _remove_batch(self, batch: Sequence[UsageRecord]) -> Iterator[tuple[UsageRecord, int]]:
         """Remove at most ten records; yields those that went, with the bytes that this freed."""
         store = self._store
         numbers: list[int] = []
         gone: list[tuple[UsageRecord, int]] = []
-        labelled = frozenset[str]() if with_labelled else labelled_content(store)
         with store.database.write() as connection:
             for record in batch:
                 if record.kind == "snapshot":
@@ -187,7 +186,10 @@ class GarbageCollector:
                     if found is not None:
                         numbers += found
                         gone.append((record, record.size if found or record.mutable else 0))
-                elif record.kind == "content" and record.id not in labelled and self._delete_blob(connection, record):
+            blobs = [record for record in batch if record.kind == "content"]
+            labelled = labelled_content(store) if blobs else set[str]()
+            for record in blobs:
+                if record.id not in labelled and self._delete_blob(connection, record):
                     gone.append((record, record.size))
         store.snapshots.discard(numbers)
         yield from gone

@@ -172,7 +172,7 @@ class SnapshotTable(ABC):
         with self._flat_tree(row) as flat:
             self._seal(self._directory / str(row.directory))
             with self._database.write() as connection:
-                number = self._place(connection, flat) if flat is not None else 0
+                number = _next_number(connection) if flat is not None else 0
                 text = json.dumps({**dict(row.labels), **(labels or {})}, sort_keys=True)
                 try:
                     changed = connection.execute(
@@ -184,6 +184,8 @@ class SnapshotTable(ABC):
                     raise AlreadyExists(f'snapshot "{name}" already exists') from None
                 if not changed:
                     raise NotFound(f'snapshot "{key}" not found')
+                if flat is not None:
+                    self._move(flat, number)
 
     def set_labels(self, key: str, labels: Mapping[str, str]) -> None:
         """Add or replace labels of a snapshot. A value that is a blob's digest keeps the blob as long as the snapshot.
@@ -287,8 +289,8 @@ class SnapshotTable(ABC):
         with self._database.write() as connection:
             if base.key:
                 self.row(base.key)
-            number = self._place(connection, staging) if staging is not None else shared
-            flat_number = self._place(connection, flat) if flat is not None else 0
+            number = _next_number(connection) if staging is not None else shared
+            flat_number = _next_number(connection) if flat is not None else 0
             values = (key, base.key, kind.value, number, flat_number, depth, owner, time.time())
             try:
                 connection.execute(
@@ -298,19 +300,19 @@ class SnapshotTable(ABC):
                 )
             except sqlite3.IntegrityError:
                 raise AlreadyExists(f'snapshot "{key}" already exists') from None
+            if staging is not None:
+                self._move(staging, number)
+            if flat is not None:
+                self._move(flat, flat_number)
 
-    def _place(self, connection: sqlite3.Connection, staged: Path) -> int:
-        """Move a staged directory to a number of its own."""
-        last = connection.execute("SELECT last FROM snapshot_directories WHERE id = 1").fetchone()
-        number = int(last[0]) + 1 if last is not None else 1
-        connection.execute("INSERT OR REPLACE INTO snapshot_directories VALUES (1, ?)", (number,))
+    def _move(self, staged: Path, number: int) -> None:
+        """Move a staged directory into place, as the last act of a transaction."""
         place = self._directory / str(number)
         # A process that died between moving and writing the row gave the number back, but not the directory. Nobody
         # else can be there: whoever moves holds the write lock.
         if place.exists():
             place.rename(self._temporary())
         staged.rename(place)
-        return number
 
     @contextmanager
     def _staging(self) -> Generator[Path, None, None]:
@@ -326,6 +328,14 @@ class SnapshotTable(ABC):
 
     def _temporary(self) -> Path:
         return self._root / "tmp" / f"{self._owner()}-{next(_numbers)}"
+
+
+def _next_number(connection: sqlite3.Connection) -> int:
+    """A directory number that was not used before."""
+    last = connection.execute("SELECT last FROM snapshot_directories WHERE id = 1").fetchone()
+    number = int(last[0]) + 1 if last is not None else 1
+    connection.execute("INSERT OR REPLACE INTO snapshot_directories VALUES (1, ?)", (number,))
+    return number
 
 
 def _row(found: tuple[object, ...]) -> Row:

@@ -79,8 +79,9 @@ def usage(store: Store) -> list[UsageRecord]:
     """
     owners = Owners(store)
     held = _held(store, owners)
-    records = [*_snapshots(store, held, owners), *_cache_mounts(store), *_ingests(store, owners)]
-    records += _content(store, held)
+    snapshots = list(_snapshots(store, held, owners))
+    held["content"] |= _labels_of(store, {record.id for record in snapshots if record.in_use})
+    records = [*snapshots, *_content(store, held), *_cache_mounts(store), *_ingests(store, owners)]
     return sorted(records, key=lambda record: (record.last_used, record.kind, record.id))
 
 
@@ -152,8 +153,17 @@ def _content(store: Store, held: Mapping[str, set[str]]) -> Iterator[UsageRecord
 
 def labelled_content(store: Store) -> set[str]:
     """The values of all labels of snapshots: a digest among them is a blob that belongs to a snapshot."""
-    query = "SELECT DISTINCT value FROM snapshots, json_each(snapshots.labels) WHERE labels <> '{}'"
-    return {str(row[0]) for row in store.database.connection.execute(query)}
+    return {value for _, value in _labels(store)}
+
+
+def _labels(store: Store) -> Iterator[tuple[str, str]]:
+    query = "SELECT s.key, l.value FROM snapshots s, json_each(s.labels) l WHERE s.labels <> '{}'"
+    for key, value in store.database.connection.execute(query):
+        yield str(key), str(value)
+
+
+def _labels_of(store: Store, keys: set[str]) -> set[str]:
+    return {value for key, value in _labels(store) if key in keys}
 
 
 def _cache_mounts(store: Store) -> Iterator[UsageRecord]:

@@ -50,7 +50,9 @@ def committed(snapshots: Snapshotter, open_tree: OpenTree, key: str) -> dict[str
     with open_tree(snapshots.mounts(key)) as root:
         mounted = content(root)
     tree = LayeredTree(snapshots.lowers(key))
-    files = {entry.path.strip("/"): tree.read_text(entry.path) for entry in tree.walk() if stat.S_ISREG(entry.stat.st_mode)}
+    files = {
+        entry.path.strip("/"): tree.read_text(entry.path) for entry in tree.walk() if stat.S_ISREG(entry.stat.st_mode)
+    }
     assert files == mounted
     return mounted
 
@@ -264,10 +266,17 @@ class SnapshotterConformance:
 
     def test_restack(self, snapshots: Snapshotter, open_tree: OpenTree) -> None:
         layer(snapshots, open_tree, "base", "", write(a="base", d__x="base"))
-        layer(snapshots, open_tree, "change", "base", write(b="change", d__y="change"), lambda root: (root / "a").unlink())
+        layer(
+            snapshots, open_tree, "change", "base", write(b="change", d__y="change"), lambda root: (root / "a").unlink()
+        )
         layer(snapshots, open_tree, "other", "", write(a="other", c="other", d__z="other"))
         snapshots.restack("merged", "other", "change")
-        assert committed(snapshots, open_tree, "merged") == {"b": "change", "c": "other", "d/y": "change", "d/z": "other"}
+        assert committed(snapshots, open_tree, "merged") == {
+            "b": "change",
+            "c": "other",
+            "d/y": "change",
+            "d/z": "other",
+        }
         info = snapshots.stat("merged")
         assert (info.parent, info.kind) == ("other", SnapshotKind.COMMITTED)
 

@@ -1,0 +1,3 @@
+from pybuild import image
+
+base = image("alpine"  # E: invalid syntax: '(' was never closed

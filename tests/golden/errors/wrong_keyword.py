@@ -1,0 +1,3 @@
+from pybuild import image
+
+base = image("alpine", platfrom="linux/arm64")  # E: image() got an unexpected keyword argument 'platfrom'
