@@ -22,9 +22,25 @@ from pybuild.digest import Digest
 from pybuild.errors import PybuildError
 from pybuild.llb.meta import HostIP, NetMode, SecurityMode, Ulimit
 from pybuild.llb.vertex import Edge, Graph, Vertex
-from pybuild.oci.descriptor import Descriptor
-from pybuild.oci.imageconfig import Healthcheck, ImageConfig
+from pybuild.oci.imageconfig import History, ImageConfig
 from pybuild.platform import Platform
+from pybuild.progress import LogStream as LogStream
+from pybuild.progress import ProgressEvent as ProgressEvent
+from pybuild.progress import StepFinished as StepFinished
+from pybuild.progress import StepLog as StepLog
+from pybuild.progress import StepStarted as StepStarted
+from pybuild.progress import StepState as StepState
+from pybuild.progress import StepStatus as StepStatus
+from pybuild.progress import Warned as Warned
+from pybuild.request import ExportResult as ExportResult
+from pybuild.request import ImagePatch as ImagePatch
+from pybuild.request import OutputSpec as OutputSpec
+from pybuild.request import Plan as Plan
+from pybuild.request import PlannedStep as PlannedStep
+from pybuild.request import Ref as Ref
+from pybuild.request import SolveRequest as SolveRequest
+from pybuild.request import SolveResult as SolveResult
+from pybuild.request import StepResult as StepResult
 
 # --------------------------------------------------------------------------------------------- content and snapshots
 
@@ -212,13 +228,6 @@ class LeaseManager(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class Ref:
-    """A solved file tree: the key of a committed snapshot, "" for the empty tree."""
-
-    snapshot: str
-
-
-@attrs.frozen(kw_only=True)
 class CacheLink:
     """How one input leads to a result: its key, its position, the op's digest, the output, the selector."""
 
@@ -302,9 +311,6 @@ class ProcessSpec:
     devices: tuple[str, ...] = ()
 
 
-LogStream: TypeAlias = Literal["stdout", "stderr"]
-
-
 class ProcessIO(Protocol):
     """Receives what the process prints."""
 
@@ -385,103 +391,6 @@ class Session(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class ImagePatch:
-    """What a definition changes in the config of the image it descends from; None or empty leaves a member alone.
-
-    `cleared` names members to reset first (`cmd` when an entrypoint is set, as in a Dockerfile).
-    """
-
-    env: tuple[tuple[str, str], ...] = ()
-    working_dir: str | None = None
-    user: str | None = None
-    shell: tuple[str, ...] | None = None
-    entrypoint: tuple[str, ...] | None = None
-    cmd: tuple[str, ...] | None = None
-    labels: tuple[tuple[str, str], ...] = ()
-    exposed_ports: tuple[str, ...] = ()
-    volumes: tuple[str, ...] = ()
-    stop_signal: str | None = None
-    healthcheck: Healthcheck | None = None
-    cleared: tuple[str, ...] = ()
-
-
-@attrs.frozen(kw_only=True)
-class OutputSpec:
-    """One `--output`: the exporter's type, where to write ("-" is stdout), its attributes."""
-
-    type: str
-    dest: str = ""
-    attrs: tuple[tuple[str, str], ...] = ()
-
-
-@attrs.frozen(kw_only=True)
-class SolveRequest:
-    """One build.
-
-    Args:
-        graph: one head, the result's file system (None: scratch).
-        patch: changes to the inherited image config.
-        platform: what to build for.
-        outputs: what to do with the result; none means build only.
-        local_dirs: directories by the name that `local://NAME` sources use.
-        no_cache: vertex names or digests to run again; ("*",) is all of them.
-        target: the target's name, for messages.
-        source_date_epoch: seconds to clamp timestamps to, or None.
-    """
-
-    graph: Graph
-    patch: ImagePatch = ImagePatch()
-    platform: Platform
-    outputs: tuple[OutputSpec, ...] = ()
-    local_dirs: tuple[tuple[str, str], ...] = ()
-    no_cache: tuple[str, ...] = ()
-    target: str = ""
-    source_date_epoch: int | None = None
-
-
-StepState: TypeAlias = Literal["cached", "done", "failed", "canceled", "skipped"]
-
-
-@attrs.frozen(kw_only=True)
-class StepResult:
-    """How one vertex went. Times in seconds; `size` in bytes of its own layer (-1: not known)."""
-
-    digest: Digest
-    name: str
-    state: StepState
-    started: float
-    duration: float
-    size: int = -1
-    reason: str = ""
-    """Why it ran, or why it was cached, in words."""
-
-
-@attrs.frozen(kw_only=True)
-class ExportResult:
-    """What an exporter did: metadata keys as in buildx's --metadata-file, and the path written, if any."""
-
-    type: str
-    metadata: tuple[tuple[str, object], ...] = ()
-    path: str = ""
-
-
-@attrs.frozen(kw_only=True)
-class SolveResult:
-    """A finished build."""
-
-    ref: Ref
-    config: ImageConfig
-    steps: tuple[StepResult, ...]
-    exports: tuple[ExportResult, ...] = ()
-    duration: float = 0.0
-
-    @property
-    def metadata(self) -> dict[str, object]:
-        """All exporters' metadata in one mapping."""
-        return {key: value for export in self.exports for key, value in export.metadata}
-
-
-@attrs.frozen(kw_only=True)
 class ExportInput:
     """What an exporter gets: the result's layers as snapshot keys, bottom first, its config, and the request."""
 
@@ -490,8 +399,8 @@ class ExportInput:
     output: OutputSpec
     platform: Platform
     source_date_epoch: int | None = None
-    base_layers: tuple[Descriptor, ...] = ()
-    """Blobs of the base image, bottom first; they are exported as they came."""
+    layer_history: tuple[History, ...] = ()
+    """What the definition's own steps say of themselves, oldest first."""
 
 
 class Exporter(Protocol):
@@ -505,63 +414,6 @@ class Exporter(Protocol):
 
 
 # ----------------------------------------------------------------------------------------------------------- progress
-
-
-@attrs.frozen(kw_only=True)
-class StepStarted:
-    """A vertex begins (`number` counts from 1 in the order of first appearance)."""
-
-    digest: Digest
-    name: str
-    time: float
-    locations: tuple[str, ...] = ()
-
-
-@attrs.frozen(kw_only=True)
-class StepLog:
-    """Output of a step."""
-
-    digest: Digest
-    stream: LogStream
-    data: bytes
-    time: float
-
-
-@attrs.frozen(kw_only=True)
-class StepStatus:
-    """Progress inside a step: `current` of `total` bytes or items (0: not known)."""
-
-    digest: Digest
-    id: str
-    current: int
-    total: int
-    time: float
-
-
-@attrs.frozen(kw_only=True)
-class StepFinished:
-    """A vertex ended. `error` is empty unless it failed."""
-
-    digest: Digest
-    name: str
-    state: StepState
-    time: float
-    duration: float
-    error: str = ""
-    reason: str = ""
-    size: int = -1
-
-
-@attrs.frozen(kw_only=True)
-class Warned:
-    """Something worth knowing that is not an error."""
-
-    message: str
-    time: float
-    detail: str = ""
-
-
-ProgressEvent: TypeAlias = StepStarted | StepLog | StepStatus | StepFinished | Warned
 
 
 class ProgressSink(Protocol):
@@ -584,29 +436,6 @@ class EngineInfo:
     platforms: tuple[Platform, ...]
     capabilities: frozenset[str] = frozenset()
     details: tuple[tuple[str, str], ...] = ()
-
-
-@attrs.frozen(kw_only=True)
-class PlannedStep:
-    """What would happen to one vertex: `cached`, `run`, or `maybe` (depends on the content an earlier step makes)."""
-
-    vertex: Vertex
-    state: Literal["cached", "run", "maybe", "source"]
-    reason: str
-    estimate: float = 0.0
-    """Seconds, from the last time an equal step ran; 0 when unknown."""
-
-
-@attrs.frozen(kw_only=True)
-class Plan:
-    """The answer to: what would this build do? Steps in topological order."""
-
-    steps: tuple[PlannedStep, ...]
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing would run."""
-        return all(step.state in ("cached", "source") for step in self.steps)
 
 
 class Engine(Protocol):

@@ -17,6 +17,8 @@ LAYERS: dict[str, int] = {
     "_boundary": 0,
     "oci": 1,
     "llb": 2,
+    "progress": 3,
+    "request": 3,
     "protocols": 3,
     "passes": 3,
     "viz": 3,
@@ -39,13 +41,17 @@ LAYERS: dict[str, int] = {
 DEFINITION = {"frontend", "dsl"}
 EXECUTION = {"store", "runtime", "registry", "session", "source", "exporter", "solver"}
 
-#: The one sanctioned upward import, made late: `State.build()` hands over to the API.
-UPWARD = {("dsl", "_api"), ("engine", "__init__")}
+#: Sanctioned upward imports, made late: `State.build()` hands over to the API, engines tell the package's version,
+#: and annotations that a type checker alone imports are looked up on the facade.
+UPWARD = {("dsl", "_api"), ("engine", "__init__"), ("_boundary", "__init__")}
 #: Packages of one layer that may know each other: everything in the execution column may use the store.
 SAME_LAYER = {
     ("runtime", "store"),
     ("registry", "store"),
     ("session", "store"),
+    ("request", "progress"),
+    ("protocols", "progress"),
+    ("protocols", "request"),
     ("protocols", "passes"),
     ("passes", "protocols"),
     ("viz", "protocols"),

@@ -146,7 +146,7 @@ def test_one_pattern(pattern: str, path: str, expected: bool) -> None:
     assert PatternMatcher([pattern]).matches(path) is expected
 
 
-@pytest.mark.parametrize(("pattern", "path", "expected"), LISTS)
+@pytest.mark.parametrize(("pattern", "path", "expected"), [case for case in LISTS if not case[1].endswith("/")])
 def test_one_pattern_while_walking(pattern: str, path: str, expected: bool) -> None:
     assert walked(PatternMatcher([pattern]), path) is expected
 

@@ -1,0 +1,140 @@
+"""What goes into an engine and what comes out of it: requests, results, plans.
+
+Values only; the seams that they cross are in protocols.py.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import attrs
+
+from pybuild.digest import Digest
+from pybuild.llb.vertex import Graph, Vertex
+from pybuild.oci.imageconfig import Healthcheck, ImageConfig
+from pybuild.platform import Platform
+from pybuild.progress import StepState
+
+
+@attrs.frozen(kw_only=True)
+class Ref:
+    """A solved file tree: the key of a committed snapshot, "" for the empty tree."""
+
+    snapshot: str
+
+
+@attrs.frozen(kw_only=True)
+class ImagePatch:
+    """What a definition changes in the config of the image it descends from; None or empty leaves a member alone.
+
+    `cleared` names members to reset first (`cmd` when an entrypoint is set, as in a Dockerfile).
+    """
+
+    env: tuple[tuple[str, str], ...] = ()
+    working_dir: str | None = None
+    user: str | None = None
+    shell: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    cmd: tuple[str, ...] | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+    exposed_ports: tuple[str, ...] = ()
+    volumes: tuple[str, ...] = ()
+    stop_signal: str | None = None
+    healthcheck: Healthcheck | None = None
+    cleared: tuple[str, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class OutputSpec:
+    """One `--output`: the exporter's type, where to write ("-" is stdout), its attributes."""
+
+    type: str
+    dest: str = ""
+    attrs: tuple[tuple[str, str], ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class SolveRequest:
+    """One build.
+
+    Args:
+        graph: one head, the result's file system (None: scratch).
+        patch: changes to the inherited image config.
+        platform: what to build for.
+        outputs: what to do with the result; none means build only.
+        local_dirs: directories by the name that `local://NAME` sources use.
+        no_cache: vertex names or digests to run again; ("*",) is all of them.
+        target: the target's name, for messages.
+        source_date_epoch: seconds to clamp timestamps to, or None.
+    """
+
+    graph: Graph
+    patch: ImagePatch = ImagePatch()
+    platform: Platform
+    outputs: tuple[OutputSpec, ...] = ()
+    local_dirs: tuple[tuple[str, str], ...] = ()
+    no_cache: tuple[str, ...] = ()
+    target: str = ""
+    source_date_epoch: int | None = None
+
+
+@attrs.frozen(kw_only=True)
+class StepResult:
+    """How one vertex went. Times in seconds; `size` in bytes of its own layer (-1: not known)."""
+
+    digest: Digest
+    name: str
+    state: StepState
+    started: float
+    duration: float
+    size: int = -1
+    reason: str = ""
+    """Why it ran, or why it was cached, in words."""
+
+
+@attrs.frozen(kw_only=True)
+class ExportResult:
+    """What an exporter did: metadata keys as in buildx's --metadata-file, and the path written, if any."""
+
+    type: str
+    metadata: tuple[tuple[str, object], ...] = ()
+    path: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class SolveResult:
+    """A finished build."""
+
+    ref: Ref
+    config: ImageConfig
+    steps: tuple[StepResult, ...]
+    exports: tuple[ExportResult, ...] = ()
+    duration: float = 0.0
+
+    @property
+    def metadata(self) -> dict[str, object]:
+        """All exporters' metadata in one mapping."""
+        return {key: value for export in self.exports for key, value in export.metadata}
+
+
+@attrs.frozen(kw_only=True)
+class PlannedStep:
+    """What would happen to one vertex: `cached`, `run`, or `maybe` (depends on the content an earlier step makes)."""
+
+    vertex: Vertex
+    state: Literal["cached", "run", "maybe", "source"]
+    reason: str
+    estimate: float = 0.0
+    """Seconds, from the last time an equal step ran; 0 when unknown."""
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """The answer to: what would this build do? Steps in topological order."""
+
+    steps: tuple[PlannedStep, ...]
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing would run."""
+        return all(step.state in ("cached", "source") for step in self.steps)
