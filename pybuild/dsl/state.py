@@ -14,9 +14,10 @@ import attrs
 
 from pybuild._boundary import public
 from pybuild.digest import Digest, digest_of
-from pybuild.dsl import fileops, imageconfig
+from pybuild.dsl import fileops
 from pybuild.dsl.config import Config
-from pybuild.dsl.mounts import Mount, check_variable
+from pybuild.dsl.configurable import Configurable
+from pybuild.dsl.mounts import Mount
 from pybuild.dsl.paths import PathRef, checked, rooted
 from pybuild.errors import ArgumentError, DefinitionError
 from pybuild.llb.files import FileAction
@@ -42,7 +43,7 @@ class ChainError(DefinitionError, AttributeError):
     code = "chain"
 
 
-class State:
+class State(Configurable):
     """A file system that the build would make, with the image config that goes with it.
 
     States are made by `image`, `scratch`, `local` and the other sources, and by the methods here. They are immutable
@@ -296,163 +297,6 @@ class State:
         """
         workdir = self.patch.working_dir
         return self._changed(fileops.removal(path, workdir, missing_ok=missing_ok, wildcard=wildcard))
-
-    # ------------------------------------------------------------------------- no vertex: context for later steps
-
-    @public
-    def env(self, variables: Mapping[str, str] | None = None, /, **kwargs: str) -> State:
-        """Set environment variables for later steps and for the image.
-
-        Example:
-            >>> from pybuild import image
-            >>> image("alpine").env({"MAKEFLAGS": "-j4"}, LANG="C.UTF-8")
-            <State alpine>
-        """
-        merged = {**(variables or {}), **kwargs}
-        for name in merged:
-            check_variable(name, "env(): name")
-        return self._with("env", merged)
-
-    @public
-    def workdir(self, path: str) -> State:
-        """Set the working directory of later steps and of the image; relative to the one so far.
-
-        Example:
-            >>> from pybuild import image
-            >>> image("alpine").workdir("/src").workdir("app").run("pwd")
-            <ExecState pwd>
-        """
-        return self._with("working_dir", checked(path, "workdir(): path"))
-
-    @public
-    def user(self, name: str) -> State:
-        """Set the user of later steps and of the image: `name|uid[:group|gid]`.
-
-        Example:
-            >>> from pybuild import image
-            >>> image("alpine").user("nobody").run("id")
-            <ExecState id>
-        """
-        return self._with("user", checked(name, "user(): name"))
-
-    @public
-    def shell(self, *argv: str) -> State:
-        """Set the shell that later command texts are given to, instead of the image's.
-
-        Example:
-            >>> from pybuild import image
-            >>> image("alpine").shell("/bin/sh", "-e", "-u", "-c").run("make")
-            <ExecState /bin/sh -e -u -c make>
-        """
-        if not argv:
-            raise ArgumentError("shell(): at least the program is needed", hint='such as shell("/bin/sh", "-c")')
-        return self._with("shell", argv)
-
-    # ------------------------------------------------------------------- no vertex: image config of the result
-
-    @public
-    def entrypoint(self, *argv: str) -> State:
-        """Set the program that containers of the image run; without arguments, none.
-
-        A command inherited from the base image is dropped, as in a Dockerfile.
-
-        Example:
-            >>> from pybuild import scratch
-            >>> scratch().entrypoint("/app", "--serve")
-            <State scratch>
-        """
-        return self._with("entrypoint", argv)
-
-    @public
-    def cmd(self, *argv: str) -> State:
-        """Set the default arguments of the entrypoint, or the command when there is none.
-
-        Example:
-            >>> from pybuild import image
-            >>> image("alpine").cmd("sleep", "infinity")
-            <State alpine>
-        """
-        return self._with("cmd", argv)
-
-    @public
-    def label(self, mapping: Mapping[str, str] | None = None, /, **kwargs: str) -> State:
-        """Add labels to the image.
-
-        Example:
-            >>> from pybuild import scratch
-            >>> scratch().label({"org.opencontainers.image.title": "app"}, stage="release")
-            <State scratch>
-        """
-        return self._with("labels", {**(mapping or {}), **kwargs})
-
-    @public
-    def expose(self, *ports: int | str) -> State:
-        """Note ports that containers of the image listen on: 80, `"53/udp"`, `"8000-8003"`.
-
-        Example:
-            >>> from pybuild import scratch
-            >>> scratch().expose(80, "53/udp")
-            <State scratch>
-        """
-        return self._with("exposed_ports", dict.fromkeys(imageconfig.port_names(ports)))
-
-    @public
-    def volume(self, *paths: str) -> State:
-        """Note directories that containers of the image keep outside of their file system.
-
-        Example:
-            >>> from pybuild import scratch
-            >>> scratch().volume("/var/lib/data")
-            <State scratch>
-        """
-        return self._with("volumes", dict.fromkeys(checked(path, "volume(): path") for path in paths))
-
-    @public
-    def stop_signal(self, signal: str | int) -> State:
-        """Set the signal that stops containers of the image, by name or number.
-
-        Example:
-            >>> from pybuild import scratch
-            >>> scratch().stop_signal("SIGINT")
-            <State scratch>
-        """
-        return self._with("stop_signal", imageconfig.signal_name(signal))
-
-    @public
-    def healthcheck(
-        self,
-        command: str | Sequence[str] | None,
-        *,
-        interval: float | str = 0,
-        timeout: float | str = 0,
-        start_period: float | str = 0,
-        start_interval: float | str = 0,
-        retries: int = 0,
-    ) -> State:
-        """Set how to find out whether a container of the image works; None turns an inherited check off.
-
-        Args:
-            command: text for the shell, or a list of arguments.
-            interval: time between checks, in seconds or as text such as `30s`; 0 leaves it to the engine.
-            timeout: how long one check may take.
-            start_period: how long failures do not count at first.
-            start_interval: time between checks during `start_period`.
-            retries: how many failures in a row make a container unhealthy.
-
-        Example:
-            >>> from pybuild import image
-            >>> image("nginx").healthcheck("curl -f http://localhost/", interval="30s", retries=3)
-            <State nginx>
-        """
-        check = imageconfig.healthcheck(
-            command,
-            interval=interval,
-            timeout=timeout,
-            start_period=start_period,
-            start_interval=start_interval,
-            retries=retries,
-        )
-        return self._with("healthcheck", check)
 
     # -------------------------------------------------------------------------------- composition and selection
 
