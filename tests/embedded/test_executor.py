@@ -78,7 +78,7 @@ async def sandbox(harness: Harness) -> None:
     assert await harness.sh("ulimit -n", ulimits=(Ulimit(name="nofile", soft=77, hard=88),)) == "77"
     assert await harness.sh("mount -t tmpfs none /mnt && echo done", security=SecurityMode.INSECURE) == "done"
     assert await harness.sh("cat /proc/self/mountinfo | grep -c ' /dev/shm '") == "1"
-    large = BoundMount(target="/dev/shm", type="tmpfs", source="shm", options=("size=1m",))  # noqa: S108
+    large = BoundMount(target="/dev/shm", type="tmpfs", source="shm", options=("size=1m",))
     assert "size=1024k" in await harness.sh("grep ' /dev/shm ' /proc/mounts", mounts=[large])
 
 
@@ -123,7 +123,9 @@ async def cancel(harness: Harness) -> tuple[str, list[str], list[str]]:
     with pytest.raises(asyncio.CancelledError):
         await early
     state = harness.root.parent
-    left = [str(path) for name in ("bundles", "containers") if (state / name).exists() for path in (state / name).iterdir()]
+    left = [
+        str(path) for name in ("bundles", "containers") if (state / name).exists() for path in (state / name).iterdir()
+    ]
     return "".join(said), left, _processes()
 
 
@@ -139,6 +141,7 @@ def test_a_cancelled_step_is_stopped_and_leaves_nothing(small_root: Path, tmp_pa
 
 # ----------------------------------------------------------------------------------------------------------- networks
 
+
 async def networks(harness: Harness) -> None:
     interfaces = "cat /proc/net/dev"
     assert "tap" in await harness.sh(interfaces)
@@ -149,7 +152,9 @@ async def networks(harness: Harness) -> None:
     names = [line.split(":")[0] for line in host.splitlines()]
     shown = await harness.sh(interfaces, network=NetMode.HOST)
     assert [line.split(":")[0] for line in shown.splitlines()] == names
-    assert await harness.sh("cat /etc/resolv.conf", network=NetMode.HOST) == Path("/etc/resolv.conf").read_text().strip()
+    assert (
+        await harness.sh("cat /etc/resolv.conf", network=NetMode.HOST) == Path("/etc/resolv.conf").read_text().strip()
+    )
 
 
 def test_each_mode_has_its_interfaces(small_root: Path, tmp_path: Path) -> None:
@@ -161,9 +166,11 @@ async def reuse(harness: Harness) -> tuple[list[str], list[str], list[str]]:
     several = await asyncio.gather(*(harness.sh("ls -l /proc/self/ns/net; sleep 0.3") for _ in range(3)))
     insecure = await harness.sh("ls -l /proc/self/ns/net", security=SecurityMode.INSECURE)
     after = [await harness.sh("ls -l /proc/self/ns/net") for _ in range(3)]
-    return [text.split()[-1] for text in links], [text.split()[-1] for text in several], [
-        text.split()[-1] for text in (insecure, *after)
-    ]
+    return (
+        [text.split()[-1] for text in links],
+        [text.split()[-1] for text in several],
+        [text.split()[-1] for text in (insecure, *after)],
+    )
 
 
 def test_namespaces_are_reused_but_never_shared(small_root: Path, tmp_path: Path) -> None:

@@ -64,14 +64,14 @@ def wait_for(condition: object, what: str) -> None:
 
 
 def sleeping(mark: str) -> list[int]:
-    return [
-        pid for pid in processes_of(mark) if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep\x00")
-    ]
+    return [pid for pid in processes_of(mark) if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep\x00")]
 
 
 def relation(base: Path) -> tuple[int, int, int]:
     """The waiter, init and worker, told apart by who is whose parent."""
-    ours = [pid for pid in processes_of(str(base)) if b"tests.embedded.harness" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    ours = [
+        pid for pid in processes_of(str(base)) if b"tests.embedded.harness" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
     parents = {pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in ours}
     waiter = next(pid for pid in ours if parents[pid] not in ours)
     init = next(pid for pid in ours if _inner_pid(pid) == 1)
@@ -89,7 +89,9 @@ def _inner_pid(pid: int) -> int:
 def test_killing_one_ends_all(victim: str, small_root: Path, tmp_path: Path) -> None:
     mark = str(tmp_path)
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command(sleep_long, tmp_path, small_root, rootless=False), cwd=REPOSITORY, stderr=log)
+        process = subprocess.Popen(
+            command(sleep_long, tmp_path, small_root, rootless=False), cwd=REPOSITORY, stderr=log
+        )
     wait_for(lambda: len(sleeping(mark)) == 2, (tmp_path / "log").read_text())
     waiter, init, worker = relation(tmp_path)
     assert waiter == process.pid
@@ -116,7 +118,9 @@ def test_sweeping_spares_the_living(small_root: Path, tmp_path: Path) -> None:
     in_worker(nothing, tmp_path, small_root)
     assert [path.name for path in (tmp_path / "workers").iterdir()] == ["seen"]
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(command(sleep_long, tmp_path, small_root, rootless=False), cwd=REPOSITORY, stderr=log)
+        process = subprocess.Popen(
+            command(sleep_long, tmp_path, small_root, rootless=False), cwd=REPOSITORY, stderr=log
+        )
     wait_for(lambda: len(sleeping(str(tmp_path))) == 2, (tmp_path / "log").read_text())
     assert sweep(tmp_path / "workers") == 0
     process.kill()
@@ -135,7 +139,11 @@ async def orphans(harness: Harness) -> list[str]:
     done = subprocess.Popen(["sh", "-c", "exit 5"])
     time.sleep(0.2)
     assert done.wait() == 5
-    states = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in os.listdir("/proc") if pid.isdigit()]
+    states = [
+        Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        for pid in os.listdir("/proc")
+        if pid.isdigit()
+    ]
     return [state for state in states if state == "Z"]
 
 

@@ -54,7 +54,9 @@ def test_location_has_a_range_per_mount_call() -> None:
 
 
 def test_bind() -> None:
-    mounted = scratch().run("x").mount(bind(image("alpine").path("/etc"), "/e"), bind("src", "/s"), bind(scratch(), "/n"))
+    mounted = (
+        scratch().run("x").mount(bind(image("alpine").path("/etc"), "/e"), bind("src", "/s"), bind(scratch(), "/n"))
+    )
     _, etc, empty, source = op(mounted).mounts
     assert etc == BindMount(target="/e", input=0, selector="/etc", readonly=True)
     assert source == BindMount(target="/s", input=1, selector="/src", readonly=True)
@@ -85,10 +87,14 @@ def test_owned_cache_starts_from_a_directory() -> None:
 
 
 def test_secret() -> None:
-    state = scratch().run("x").mount(
-        secret("a/token"),
-        secret("t2", env="T2", required=False),
-        secret("t3", "/t3", env="T3", uid=100, gid=102, mode=0o741),
+    state = (
+        scratch()
+        .run("x")
+        .mount(
+            secret("a/token"),
+            secret("t2", env="T2", required=False),
+            secret("t3", "/t3", env="T3", uid=100, gid=102, mode=0o741),
+        )
     )
     made = op(state)
     assert made.mounts[1:] == (

@@ -19,7 +19,7 @@ from pybuild.llb.ops import ExecOp, FileOp
 
 ROOT = Path(__file__).parents[3]
 
-SCRIPT = '''
+SCRIPT = """
 import dataclasses
 import enum
 import json
@@ -59,7 +59,7 @@ def work(point, check, *, names=frozenset({"n1", "n2", "n3"})):
 state = scratch().call(work, Point(int(sys.argv[1])), closure(7))
 if __name__ == "__main__":
     print(state.digest)
-'''
+"""
 
 
 def write_files(state: State, directory: Path) -> None:
@@ -170,7 +170,9 @@ def test_other_python_versions_are_told(tmp_path: Path) -> None:
     (tmp_path / "dev").mkdir()
     write_files(state, tmp_path / "dev")
     (tmp_path / "dev" / "payload").write_bytes(header.replace(bytes([75, minor]), bytes([75, minor + 1]), 1))
-    done = subprocess.run([sys.executable, str(tmp_path / "dev" / "run.py")], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "dev" / "run.py")], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 126
     assert done.stderr.startswith(
         f"call(print) was defined with cpython {major}.{minor + 1}, but this image has cpython {major}.{minor}\n"
@@ -186,18 +188,19 @@ def test_the_step(tmp_path: Path) -> None:
     assert op.mounts[1] == BindMount(target="/dev/pybuild", input=0, readonly=True)
     assert op.meta.inherit is not None
     assert not op.meta.inherit.shell
-    missing = subprocess.run(
-        op.meta.args, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
-    )
+    missing = subprocess.run(op.meta.args, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
     assert missing.returncode == 127
-    assert missing.stderr == f"call(print) needs Python {sys.version_info[0]}.{sys.version_info[1]}, and this image has no python3\n"
+    assert (
+        missing.stderr
+        == f"call(print) needs Python {sys.version_info[0]}.{sys.version_info[1]}, and this image has no python3\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("make", "text"),
     [
-        (lambda: (lambda: BASE.path("/x")), "exists only while the graph is defined"),
-        (lambda: (lambda: HANDLE.read()), "cannot be sent into the step"),
+        (lambda: lambda: BASE.path("/x"), "exists only while the graph is defined"),
+        (lambda: lambda: HANDLE.read(), "cannot be sent into the step"),
     ],
 )
 def test_what_cannot_be_sent(make: Callable[[], Callable[[], object]], text: str) -> None:

@@ -67,7 +67,10 @@ def test_oci_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("state", "identifier"),
     [
-        (git("https://example.com/user/repo.git", "v1", subdir="/sub/dir"), "git://example.com/user/repo.git#v1:sub/dir"),
+        (
+            git("https://example.com/user/repo.git", "v1", subdir="/sub/dir"),
+            "git://example.com/user/repo.git#v1:sub/dir",
+        ),
         (git("https://example.com/a/b.git", subdir="sub"), "git://example.com/a/b.git#:sub"),
         (git("git://example.com/repo.git"), "git://example.com/repo.git"),
         (git("me@example.com:a/b.git"), "git://example.com/a/b.git"),

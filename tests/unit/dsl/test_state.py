@@ -197,9 +197,7 @@ class TestFiles:
         assert (action.mode, action.mode_str) == (bits, text)
 
     def test_other_options(self) -> None:
-        (action,) = actions(
-            scratch().copy("a", "/b", include=["*.py"], exclude=["x"], unpack=True, follow_links=False)
-        )
+        (action,) = actions(scratch().copy("a", "/b", include=["*.py"], exclude=["x"], unpack=True, follow_links=False))
         assert isinstance(action, CopyAction)
         assert (action.include_patterns, action.exclude_patterns) == (("*.py",), ("x",))
         assert action.attempt_unpack
@@ -218,7 +216,11 @@ class TestFiles:
     def test_small_actions(self) -> None:
         base = scratch().workdir("/w")
         assert actions(base.mkdir("d", mode=0o700, owner="1:2"))[0] == MkdirAction(
-            path="/w/d", mode=0o700, make_parents=True, output=0, owner=actions(base.mkdir("d", owner="1:2"))[0].owner  # type: ignore[attr-defined]
+            path="/w/d",
+            mode=0o700,
+            make_parents=True,
+            output=0,
+            owner=actions(base.mkdir("d", owner="1:2"))[0].owner,  # type: ignore[attr-defined]
         )
         assert actions(base.write("f", "hé"))[0] == MkfileAction(path="/w/f", data="hé".encode(), output=0)
         assert actions(base.symlink("../t", "l"))[0] == SymlinkAction(old_path="../t", new_path="/w/l", output=0)

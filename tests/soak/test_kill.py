@@ -1,0 +1,20 @@
+"""The long form of the kill test: 50 random moments, and 200 with PYBUILD_SOAK_ROUNDS=200."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.embedded.conftest import base_layout
+from tests.embedded.killing import kill_and_check, prepare
+
+pytestmark = pytest.mark.engine
+__all__ = ["base_layout"]
+
+
+def test_killed_builds_leave_nothing(base_layout: Path, tmp_path: Path) -> None:
+    prepare(tmp_path / "project")
+    seed = random.SystemRandom().randrange(1 << 30)
+    rounds = int(os.environ.get("PYBUILD_SOAK_ROUNDS", "50"))
+    kill_and_check(tmp_path / "store", tmp_path / "project", base_layout, rounds=rounds, seed=seed)
