@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pybuild._api import BuildResult, abuild, build, connect, embedded
+    from pybuild._api import BuildResult, abuild, build, embedded
     from pybuild.dsl.buildfile import load_buildfile
     from pybuild.dsl.exec_state import ExecState
     from pybuild.dsl.mounts import Mount, bind, cache, secret, ssh, tmpfs
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "pybuild._api": ("BuildResult", "abuild", "build", "connect", "embedded"),
+    "pybuild._api": ("BuildResult", "abuild", "build", "embedded"),
     "pybuild.dsl.buildfile": ("load_buildfile",),
     "pybuild.dsl.exec_state": ("ExecState",),
     "pybuild.dsl.mounts": ("Mount", "bind", "cache", "secret", "ssh", "tmpfs"),
@@ -59,7 +59,6 @@ __all__ = [
     "bind",
     "build",
     "cache",
-    "connect",
     "diff",
     "embedded",
     "git",

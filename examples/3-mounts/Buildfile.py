@@ -18,7 +18,7 @@ def made() -> State:
         base.run(
             "cp /src/*.txt /out/ && "
             "date >> /var/cache/made/log && wc -l < /var/cache/made/log > /scratch/count && "
-            "test -n \"$TOKEN\" && sha256sum /run/secrets/token > /out/token.sha256"
+            'test -n "$TOKEN" && sha256sum /run/secrets/token > /out/token.sha256'
         )
         .mount(bind(sources, "/src"))
         .mount(bind(scratch(), "/out", readonly=False))

@@ -99,7 +99,7 @@ for number in range(10_000):
         other.hear()
         try:
             other._process.wait(delay / 1000)
-        except Exception:  # noqa: BLE001, S110  # still running, as expected
+        except Exception:  # still running, as expected
             pass
         other.kill()
     store.gc.clean()
