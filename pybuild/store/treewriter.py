@@ -152,6 +152,14 @@ class TreeWriter:
         real = self._clear(path)
         os.link(source, real, follow_symlinks=False)
 
+    def make_opaque(self, path: str) -> None:
+        """Hide what the layers below have in a directory; what this writer put there stays. Raises NotFound."""
+        if not self.view.lowers[1:]:
+            return
+        self._mark_opaque(self._upper_directory(path))
+        self._uppers.add(path)
+        self.view.forget(path)
+
     # -- changing and removing -------------------------------------------------------------------------------------
 
     def remove(self, path: str) -> None:
