@@ -57,6 +57,11 @@ class ContentInfo:
 class BlobWriter(Protocol):
     """Takes the bytes of one blob; invisible to everyone until committed."""
 
+    @property
+    def digest(self) -> Digest:
+        """The digest of what was written so far."""
+        ...
+
     def write(self, data: bytes | memoryview, /) -> int:
         """Append `data`; returns its length."""
         ...

@@ -77,11 +77,8 @@ def apply_layer(
             hashed = _Hashed(plain, limits or Limits(), stream)
             application = _Application(TreeWriter(lowers, upper, whiteouts=whiteouts))
             reader = TarReader(cast("BinaryIO", hashed))
-            entries = 0
             for member in reader:
-                entries += 1
-                if entries > hashed.limits.entries:
-                    raise UnsafeArchive(f"the layer has more than {hashed.limits.entries} entries")
+                hashed.count_entry()
                 application.add(member, reader)
             hashed.finish()
             application.finish()
@@ -91,7 +88,7 @@ def apply_layer(
         if type(error).__name__ in ("ZstdError", "IsalError", "BadGzipFile"):
             raise UnsafeArchive(f"the layer is damaged: {error}") from error
         raise
-    return Applied(diff_id=hashed.digest, size=application.size, entries=entries)
+    return Applied(diff_id=hashed.digest, size=application.size, entries=hashed.entries)
 
 
 class _Hashed:
@@ -103,7 +100,13 @@ class _Hashed:
         self._compressed = compressed
         self._hash = hashlib.sha256()
         self._count = 0
+        self.entries = 0
         self._buffer = memoryview(b"")
+
+    def count_entry(self) -> None:
+        self.entries += 1
+        if self.entries > self.limits.entries:
+            raise UnsafeArchive(f"the layer has more than {self.limits.entries} entries")
 
     def read(self, count: int) -> bytes:
         buffer = self._buffer

@@ -1,7 +1,7 @@
 """Compressing and decompressing layers: gzip and zstd through fast libraries, the kind told by the first bytes.
 
 Output is deterministic: no names and no times in headers. isal is used where it is installed (x86-64 and ARM64), zlib
-elsewhere; the bytes differ between the two, so a layer's digest is only stable on one kind of machine, as with BuildKit.
+elsewhere. Their bytes differ, so a layer's blob digest (never its diff id) depends on the kind of machine.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _BUFFER: Final = 1 << 20
 _GZIP_LEVEL: Final = 1
 """isal knows levels 0 to 3; its level 1 compresses about as well as zlib's 3, several times faster."""
+_MAX_ISAL_LEVEL: Final = 3
 _ZSTD_LEVEL: Final = 3
 
 
@@ -29,10 +30,10 @@ class Writable(Protocol):
 
 
 def compression_of(start: bytes) -> Compression:
-    """The kind of compression, from the first four bytes of a stream.
+    r"""The kind of compression, from the first four bytes of a stream.
 
     Example:
-        >>> compression_of(b"\\x1f\\x8b\\x08\\x00")
+        >>> compression_of(b"\x1f\x8b\x08\x00")
         'gzip'
     """
     if start.startswith(_GZIP_MAGIC):
@@ -68,7 +69,8 @@ def _open_gzip(stream: BinaryIO) -> BinaryIO:
         import gzip
 
         return cast("BinaryIO", gzip.GzipFile(fileobj=stream, mode="rb"))
-    return cast("BinaryIO", igzip_threaded.open(stream, "rb", threads=1, block_size=_BUFFER))
+    opened = igzip_threaded.open(stream, "rb", threads=1, block_size=_BUFFER)  # type: ignore[no-untyped-call]
+    return cast("BinaryIO", opened)
 
 
 @contextmanager
@@ -83,7 +85,7 @@ def compressed(target: Writable, compression: Compression, level: int | None = N
     match compression:
         case "gzip":
             with _gzip_writer(target, level) as writer:
-                yield writer
+                yield cast("Writable", writer)
         case "zstd":
             import zstandard
 
@@ -94,19 +96,17 @@ def compressed(target: Writable, compression: Compression, level: int | None = N
             yield target
 
 
-@contextmanager
-def _gzip_writer(target: Writable, level: int | None) -> Generator[Writable, None, None]:
+def _gzip_writer(target: Writable, level: int | None) -> IO[bytes]:
     strength = _GZIP_LEVEL if level is None else level
-    try:
-        from isal import igzip
-    except ImportError:
-        igzip = None
-    if igzip is not None and strength <= 3:
-        with igzip.IGzipFile(filename="", mode="wb", compresslevel=strength, fileobj=target, mtime=0) as file:
-            yield cast("Writable", file)
-        return
+    file = cast("IO[bytes]", target)
+    if strength <= _MAX_ISAL_LEVEL:
+        try:
+            from isal import igzip
+        except ImportError:
+            pass
+        else:
+            made = igzip.IGzipFile("", "wb", strength, file, 0)  # type: ignore[no-untyped-call]
+            return cast("IO[bytes]", made)
     import gzip
 
-    plain = gzip.GzipFile(filename="", mode="wb", compresslevel=strength, fileobj=cast("IO[bytes]", target), mtime=0)
-    with plain:
-        yield plain
+    return cast("IO[bytes]", gzip.GzipFile("", "wb", strength, file, 0))

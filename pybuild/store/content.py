@@ -43,9 +43,14 @@ class FileBlobWriter:
         self._size += len(data)
         return len(data)
 
+    @property
+    def digest(self) -> Digest:
+        """The digest of what was written so far."""
+        return Digest(f"{self._hash.name}:{self._hash.hexdigest()}")
+
     def commit(self) -> ContentInfo:
         """See protocols.BlobWriter. Raises DigestMismatch, StoreFull."""
-        digest = Digest(f"{self._hash.name}:{self._hash.hexdigest()}")
+        digest = self.digest
         if self._expected_size is not None and self._size != self._expected_size:
             raise DigestMismatch(f"{self._expected_size} bytes", f"{self._size} bytes")
         if self._expected_digest is not None and digest != self._expected_digest:

@@ -54,8 +54,12 @@ class MemoryBlobWriter:
         self._data += data
         return len(data)
 
+    @property
+    def digest(self) -> Digest:
+        return sha256(bytes(self._data))
+
     def commit(self) -> ContentInfo:
-        digest = sha256(bytes(self._data))
+        digest = self.digest
         if self._size is not None and len(self._data) != self._size:
             raise DigestMismatch(f"{self._size} bytes", f"{len(self._data)} bytes")
         if self._digest is not None and digest != self._digest:
