@@ -65,9 +65,7 @@ class BuildResult:
     @classmethod
     def of(cls, result: SolveResult) -> BuildResult:
         """From what an engine returned."""
-        return cls(
-            steps=result.steps, config=result.config, metadata=result.metadata, duration=result.duration
-        )
+        return cls(steps=result.steps, config=result.config, metadata=result.metadata, duration=result.duration)
 
 
 @public

@@ -22,6 +22,8 @@ from pybuild.store.tree import Entry, LayeredTree
 
 _NANOSECONDS: Final = 1_000_000_000
 _CHUNK: Final = 1 << 20
+NO_LIMIT: Final = 1 << 62
+"""A time that none is later than, in seconds."""
 
 
 class Change(NamedTuple):
@@ -163,18 +165,26 @@ def write_layer(out: Writable, snapshots: Snapshotter, key: str, *, epoch: int |
     """
     writer = TarWriter(out)
     links: dict[tuple[int, int], str] = {}
-    latest = epoch if epoch is not None else 1 << 62
+    latest = NO_LIMIT if epoch is None else epoch
     for change in changes(snapshots, key):
         if change.entry is None:
             directory, _, name = change.path[1:].rpartition("/")
             place = f"{directory}/{WHITEOUT}{name}" if directory else f"{WHITEOUT}{name}"
             writer.add(Header(place, statmod.S_IFREG, mode=0))
         else:
-            _write_entry(writer, change.entry, links, latest)
+            write_entry(writer, change.entry, links, latest)
     writer.close()
 
 
-def _write_entry(writer: TarWriter, entry: Entry, links: dict[tuple[int, int], str], latest: int) -> None:
+def write_entry(writer: TarWriter, entry: Entry, links: dict[tuple[int, int], str], latest: int) -> None:
+    """Write one entry of a tree as a member, as layers keep it.
+
+    Args:
+        writer: where to.
+        entry: what; not the root.
+        links: the first name of every inode with several, filled in here.
+        latest: seconds since 1970; later times become this one.
+    """
     status = entry.stat
     kind = statmod.S_IFMT(status.st_mode)
     if kind == statmod.S_IFSOCK:
