@@ -226,7 +226,7 @@ class Build:
     def __init__(self, store: Store, request: SolveRequest, session: Session) -> None:
         self.store = store
         self.request = request
-        self.sources = SourceSet(store, session)
+        self.sources = SourceSet(store, session, request.platform)
         context = PassContext(platform=request.platform, resolver=self.sources)
         self.graph: Graph = run_passes(request.graph, context)
         self.job = Job(self.graph, request.no_cache)

@@ -10,28 +10,14 @@ from pybuild.protocols import Ref
 from pybuild.solver.fileop import run_file_op
 from pybuild.store.store import Store
 from pybuild.store.tree import LayeredTree
-from pybuild.store.treewriter import TreeWriter, Whiteouts
+from pybuild.store.treewriter import TreeWriter
 
 
 def writer_for(store: Store, key: str, parent: str) -> TreeWriter:
     """Writes into the active snapshot `key`, which was prepared on `parent`."""
     snapshots = store.snapshots
     lowers = snapshots.lowers(parent) if parent and snapshots.name == "overlay" else ()
-    return TreeWriter(lowers, snapshots.upper(key), whiteouts=whiteouts_of(store))
-
-
-def whiteouts_of(store: Store) -> Whiteouts:
-    """How removed files are marked in the store's snapshots."""
-    if store.snapshots.name != "overlay":
-        return "native"
-    import os
-
-    return "userxattr" if not os.path.exists("/proc/self/uid_map") or not _initial_user_namespace() else "overlay"
-
-
-def _initial_user_namespace() -> bool:
-    with open("/proc/self/uid_map", encoding="ascii") as file:
-        return file.read().split() == ["0", "0", "4294967295"]
+    return TreeWriter(lowers, snapshots.upper(key), whiteouts=store.whiteouts)
 
 
 def run_file(store: Store, op: FileOp, inputs: Sequence[Ref], hold: Callable[[str], None]) -> str:

@@ -61,10 +61,7 @@ class StepRunner:
 
     async def fetch(self, step: Step) -> Ref:
         """See scheduler.Runner."""
-        ref = await asyncio.to_thread(self._sources.fetch, step.vertex)
-        if ref.snapshot:
-            await asyncio.to_thread(self._hold, ref.snapshot)
-        return ref
+        return await asyncio.to_thread(self._sources.fetch, step.vertex, self._hold)
 
     async def execute(self, step: Step, inputs: Sequence[Ref]) -> Made:
         """See scheduler.Runner."""

@@ -126,14 +126,14 @@ def _local(store: Store, session: Session) -> Source:
 
 def _layout(store: Store, _session: Session) -> Source:
     from pybuild.source.image import ImageSource
-    from pybuild.source.ocilayout import OciLayouts
+    from pybuild.source.ocilayout import LayoutImages
 
-    return ImageSource(store, OciLayouts())
+    return ImageSource(store, LayoutImages(store))
 
 
 def _registry(store: Store, session: Session) -> Source:
     from pybuild.source.image import ImageSource
-    from pybuild.source.registry import RegistryImages
+    from pybuild.source.registryimages import RegistryImages
 
     return ImageSource(store, RegistryImages(store, session))
 

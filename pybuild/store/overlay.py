@@ -73,7 +73,7 @@ class OverlaySnapshotter(SnapshotTable):
                 "volatile",
             ]
         options += _FIXED_OPTIONS
-        if _in_user_namespace():
+        if in_user_namespace():
             options.append("userxattr")
         return (MountSpec(type="overlay", source="overlay", options=tuple(options)),)
 
@@ -147,7 +147,7 @@ def probe_overlay(directory: Path) -> bool:
             f"workdir={_escaped(work)}",
             "volatile",
         ]
-        options += [*_FIXED_OPTIONS, *(["userxattr"] if _in_user_namespace() else [])]
+        options += [*_FIXED_OPTIONS, *(["userxattr"] if in_user_namespace() else [])]
         return _mount_and_try(merged, upper, ",".join(options))
     except OSError:
         return False
@@ -184,7 +184,7 @@ def _escaped(path: Path) -> str:
     return text
 
 
-def _in_user_namespace() -> bool:
+def in_user_namespace() -> bool:
     """Whether this process is in a user namespace of its own: overlayfs then keeps its marks in `user.overlay.*`."""
     try:
         mapping = Path("/proc/self/uid_map").read_text(encoding="utf-8").split()

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pybuild.store.lease import LeaseManager
     from pybuild.store.native import NativeSnapshotter
     from pybuild.store.overlay import OverlaySnapshotter
+    from pybuild.store.treewriter import Whiteouts
 
 FORMAT_VERSION = 1
 _DIRECTORIES = ("blobs", "blobs/sha256", "ingest", "snapshots", "cache-mounts", "leases", "locks", "tmp")
@@ -142,6 +143,15 @@ class Store:
                 )
             self._snapshots = self._snapshotter(kind)
         return self._snapshots
+
+    @property
+    def whiteouts(self) -> Whiteouts:
+        """How removals are recorded in the directories of this store's snapshots, as seen by this process."""
+        if self.snapshots.name == "native":
+            return "native"
+        from pybuild.store.overlay import in_user_namespace
+
+        return "userxattr" if in_user_namespace() else "overlay"
 
     def close(self) -> None:
         """Give up what this store object owns: its unfinished snapshots and files are garbage from now on."""

@@ -1,0 +1,67 @@
+"""Images from a directory of the client that has the OCI image layout: `oci-layout://NAME`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from pybuild.errors import NotFound, SourceFetchError
+from pybuild.llb.ops import SourceOp
+from pybuild.llb.vertex import Vertex
+from pybuild.oci.descriptor import Descriptor
+from pybuild.oci.layout import Layout
+from pybuild.source.image import Named
+from pybuild.store.store import Store
+
+_CHUNK = 1 << 20
+
+
+class LayoutImages:
+    """See source.image.Images.
+
+    Args:
+        store: whose content store takes the layers.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def find(self, vertex: Vertex) -> Named:
+        """See source.image.Images."""
+        assert isinstance(vertex.op, SourceOp)
+        ref = vertex.op.reference
+        candidates = _layout(vertex).find(ref)
+        if "@" in ref or len(candidates) > 1:
+            return Named(identifier=vertex.op.identifier, candidates=tuple(candidates))
+        return Named(identifier=f"{vertex.op.identifier}@{candidates[0].digest}", candidates=tuple(candidates))
+
+    def read(self, vertex: Vertex, descriptor: Descriptor) -> bytes:
+        """See source.image.Images."""
+        return _layout(vertex).read(descriptor)
+
+    def bring(self, vertex: Vertex, descriptors: Sequence[Descriptor]) -> Sequence[Callable[[], None]]:
+        """See source.image.Images: copies each blob when it is waited for."""
+        layout = _layout(vertex)
+        return [partial(self._copy, layout, descriptor) for descriptor in descriptors]
+
+    def _copy(self, layout: Layout, descriptor: Descriptor) -> None:
+        try:
+            self._store.content.info(descriptor.digest)
+        except NotFound:
+            pass
+        else:
+            return
+        with (
+            layout.blob(descriptor.digest).open("rb") as source,
+            self._store.content.writer(digest=descriptor.digest, size=descriptor.size) as blob,
+        ):
+            while data := source.read(_CHUNK):
+                blob.write(data)
+            blob.commit()
+
+
+def _layout(vertex: Vertex) -> Layout:
+    if not vertex.metadata.local_dir:
+        raise SourceFetchError(f"{vertex.name}: the directory of the layout is not known")
+    return Layout(Path(vertex.metadata.local_dir))
