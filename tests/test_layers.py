@@ -49,6 +49,7 @@ SAME_LAYER = {
     ("runtime", "store"),
     ("registry", "store"),
     ("session", "store"),
+    ("session", "registry"),
     ("request", "progress"),
     ("protocols", "progress"),
     ("protocols", "request"),

@@ -17,8 +17,9 @@ import attrs
 
 from pybuild.digest import EMPTY, Digest
 from pybuild.errors import NotFound
-from pybuild.store.attributes import CAPABILITY, read_xattrs
-from pybuild.store.patterns import ParentState, PatternMatcher
+from pybuild.store.attributes import CAPABILITY
+from pybuild.store.filtered import filtered
+from pybuild.store.patterns import PatternMatcher
 from pybuild.store.tree import Entry, FileKind, LayeredTree
 from pybuild.store.wildcard import split_wildcards, wildcard_matches
 
@@ -107,7 +108,7 @@ def _pick(tree: LayeredTree, path: str, selection: Selection) -> Iterator[_Picke
         if not (top.is_dir and (include or exclude)):
             yield _Picked(name, relative, top, whole=True, header=selection.header)
             continue
-        for below, entry in _filtered(tree, top, include, exclude, header=selection.header):
+        for below, entry in filtered(tree, top, include, exclude, header=selection.header):
             yield _Picked(name.rstrip("/") + below, relative + below, entry, whole=False)
 
 
@@ -125,59 +126,6 @@ def _tops(tree: LayeredTree, path: str, selection: Selection) -> Iterator[tuple[
         if selection.follow and entry.kind is FileKind.SYMLINK:
             found = tree.lookup(entry.path) or entry
         yield f"{fixed.rstrip('/')}/{name}", f"/{name}", found
-
-
-@attrs.define
-class _Step:
-    """A step of the filtered walk: a path below the top, its matcher states, and whether it has been emitted."""
-
-    relative: str
-    entry: Entry
-    parent: _Step | None
-    included: ParentState | None = None
-    excluded: ParentState | None = None
-    emitted: bool = False
-
-
-def _filtered(
-    tree: LayeredTree, top: Entry, include: PatternMatcher | None, exclude: PatternMatcher | None, *, header: bool
-) -> Iterator[tuple[str, Entry]]:
-    """What the patterns leave of a directory: files and directory headers, with the headers that lead to them."""
-    stack = [_Step("", top, None, emitted=not header)]
-    while stack:
-        step = stack.pop()
-        chosen = True
-        settled = False
-        if step.relative:
-            before = step.parent
-            path = step.relative[1:]
-            if include:
-                chosen, step.included = include.matches_using_parents(path, before.included if before else None)
-                settled = not chosen and include.is_settled(path, matched=False)
-            if exclude:
-                dropped, step.excluded = exclude.matches_using_parents(path, before.excluded if before else None)
-                chosen = chosen and not dropped
-                settled = settled or (dropped and exclude.is_settled(path, matched=True))
-        elif include:
-            chosen = False
-        if chosen:
-            yield from _emit(step)
-        if step.entry.is_dir and not settled:
-            stack.extend(
-                _Step(f"{step.relative}/{child.name}", child, step) for child in reversed(tree.children(step.entry))
-            )
-
-
-def _emit(step: _Step) -> Iterator[tuple[str, Entry]]:
-    chain: list[_Step] = []
-    at: _Step | None = step
-    while at is not None:
-        if not at.emitted:
-            chain.append(at)
-        at = at.parent
-    for found in reversed(chain):
-        found.emitted = True
-        yield found.relative, found.entry
 
 
 def _digests(tree: LayeredTree, picked: Sequence[_Picked], hash_files: FileHashes) -> list[bytes]:
@@ -224,8 +172,7 @@ def _header(entry: Entry) -> bytes:
     link = os.readlink(entry.real) if statmod.S_ISLNK(mode) else ""
     plain = f"{mode:o} {status.st_uid} {status.st_gid} {size} {device} "
     header = plain.encode() + os.fsencode(link)
-    xattrs = read_xattrs(entry.real) if entry.real else ()
-    for name, value in xattrs:
+    for name, value in entry.xattrs:
         if name == CAPABILITY or name.startswith("user."):
             header += f"\0{name}={len(value)}:".encode() + value
     return header

@@ -30,7 +30,8 @@ CREATE TABLE IF NOT EXISTS file_hash (
 """
 _FIND = "SELECT hash FROM file_hash WHERE device=? AND inode=? AND size=? AND mtime_ns=? AND ctime_ns=?"
 _KEEP = "INSERT OR REPLACE INTO file_hash VALUES (?, ?, ?, ?, ?, ?)"
-_SETTLED_NS: Final = 2_000_000_000
+_SETTLED_NS: Final = 100_000_000
+"""A few times the tick of file times: what was changed longer ago than this shows the next change in its ctime."""
 _MAX_INTEGER: Final = (1 << 63) - 1
 
 _Key = tuple[int, int, int, int, int]

@@ -7,6 +7,7 @@ Cheap to open, because every build does it: parts are made when first asked for.
     store.db                        sqlite: snapshots, leases, results, links
     snapshots/<n>/                  directories of snapshots
     cache-mounts/                   directories of cache mounts
+    contexts/                       what is known of the files of local directories
     ingest/, tmp/                   unfinished things, named after their owner
     leases/, locks/                 files that are locked while somebody lives, or works
 """
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from pybuild.store.treewriter import Whiteouts
 
 FORMAT_VERSION = 1
-_DIRECTORIES = ("blobs", "blobs/sha256", "ingest", "snapshots", "cache-mounts", "leases", "locks", "tmp")
+_DIRECTORIES = ("blobs", "blobs/sha256", "ingest", "snapshots", "cache-mounts", "contexts", "leases", "locks", "tmp")
 _FILES = ("version", "oci-layout", "snapshotter", "store.db", "store.db-wal", "store.db-shm", "store.db-journal")
 _OWN_NAMES = frozenset((*_DIRECTORIES, *_FILES, *(f"{name}.new" for name in _FILES)))
 _KINDS = ("overlay", "native")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from pybuild.errors import NotFound, StoreError
-from pybuild.store.attributes import OPAQUE_XATTRS
+from pybuild.store.attributes import OPAQUE_XATTRS, Xattrs, read_xattrs
 
 MAX_LINKS: Final = 40
 
@@ -84,6 +84,11 @@ class Entry:
     def name(self) -> str:
         """The last component of the path, "" for the root."""
         return self.path[self.path.rindex("/") + 1 :]
+
+    @property
+    def xattrs(self) -> Xattrs:
+        """The file's own extended attributes, sorted by name."""
+        return read_xattrs(self.real) if self.real else ()
 
     @property
     def layer(self) -> str:

@@ -1,0 +1,203 @@
+"""What is known of the files of a local directory: one walk per build, and no file opened that did not change.
+
+The index maps paths to size, times and inode with the hash of the bytes. A file whose numbers are all the same is not
+read again. One that was changed a moment before it was read is read again next time: its times may not show another
+change. Symbolic links are read each time; that opens nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import marshal
+import os
+import stat as statmod
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from pybuild.digest import Digest
+from pybuild.errors import SourceFetchError
+from pybuild.store.attributes import Xattrs
+from pybuild.store.contenthash import hash_contents
+from pybuild.store.filtered import filtered
+from pybuild.store.patterns import PatternMatcher
+from pybuild.store.tree import Entry, LayeredTree
+
+_VERSION: Final = 1
+_SETTLED_NS: Final = 100_000_000
+Known = tuple[int, int, int, int, bytes]
+"""Size, mtime and ctime in nanoseconds, inode, and the sha256 of the bytes."""
+
+
+class ContextEntry(Entry):
+    """A path of a context: it belongs to root, and has no extended attributes (BuildKit does not send any)."""
+
+    __slots__ = ("below", "status")
+
+    def __init__(self, path: str, real: str, status: os.stat_result, dirs: tuple[str, ...]) -> None:
+        owned = (status.st_mode, status.st_ino, status.st_dev, status.st_nlink, 0, 0, status.st_size, 0, 0, 0)
+        super().__init__(path, real, os.stat_result(owned), dirs)
+        self.status = status
+        self.below: dict[str, Entry] = {}
+
+    @property
+    def xattrs(self) -> Xattrs:
+        """None."""
+        return ()
+
+
+class ContextTree(LayeredTree):
+    """The filtered files of a directory, held in memory.
+
+    Attributes:
+        entries: every path, parents first.
+    """
+
+    def __init__(self, entries: Sequence[ContextEntry], root: ContextEntry) -> None:
+        super().__init__((root.real,))
+        self.root = root
+        self.entries = entries
+        directories: dict[str, ContextEntry] = {"/": root}
+        for entry in entries:
+            directory, _, name = entry.path.rpartition("/")
+            directories[directory or "/"].below[name] = entry
+            if entry.dirs:
+                directories[entry.path] = entry
+
+    def child(self, directory: Entry, name: str) -> Entry | None:
+        """See LayeredTree."""
+        assert isinstance(directory, ContextEntry)
+        return directory.below.get(name)
+
+    def children(self, directory: Entry) -> list[Entry]:
+        """See LayeredTree."""
+        assert isinstance(directory, ContextEntry)
+        return list(directory.below.values())
+
+
+def scan(directory: Path, include: Sequence[str], exclude: Sequence[str]) -> ContextTree:
+    """Walk a directory once.
+
+    Args:
+        directory: an existing directory.
+        include: patterns; only what matches, and the directories that lead there.
+        exclude: patterns of what is left out.
+
+    Raises:
+        SourceFetchError: something in it cannot be read.
+    """
+    tree = LayeredTree((directory,))
+    walk = filtered(
+        tree,
+        tree.root,
+        PatternMatcher(include) if include else None,
+        PatternMatcher(exclude) if exclude else None,
+        header=False,
+    )
+    entries: list[ContextEntry] = []
+    try:
+        for path, entry in walk:
+            status = entry.stat
+            if not statmod.S_ISSOCK(status.st_mode):
+                entries.append(ContextEntry(path, entry.real, status, entry.dirs))
+        root = ContextEntry("/", str(directory), os.lstat(directory), (str(directory),))
+    except OSError as error:
+        raise _unreadable(error) from error
+    return ContextTree(entries, root)
+
+
+class ContextIndex:
+    """The remembered hashes of one directory under one set of patterns.
+
+    Args:
+        path: the file that holds them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, Known] = {}
+        self.snapshot = ""
+        """The snapshot that was last made of this directory."""
+        self.snapshot_hashes: dict[str, bytes] = {}
+        """The hash of every file in it."""
+        self._dirty = False
+        with contextlib.suppress(OSError, ValueError, EOFError, TypeError):
+            version, snapshot, made, known = marshal.loads(path.read_bytes())  # noqa: S302  # written by this class alone
+            if version == _VERSION:
+                self.snapshot, self.snapshot_hashes, self._known = snapshot, made, known
+
+    def hashes(self, tree: ContextTree) -> dict[str, bytes]:
+        """The hash of every regular file by its path; reads the bytes of changed files only.
+
+        Raises:
+            SourceFetchError: a file cannot be read.
+        """
+        started = time.time_ns()
+        files = [entry for entry in tree.entries if statmod.S_ISREG(entry.status.st_mode)]
+        found: dict[str, bytes] = {}
+        changed: list[ContextEntry] = []
+        fresh: dict[str, Known] = {}
+        for entry in files:
+            known = self._known.get(entry.path)
+            if known is not None and known[:4] == _numbers(entry.status):
+                found[entry.path] = known[4]
+                fresh[entry.path] = known
+            else:
+                changed.append(entry)
+        try:
+            digests = hash_contents(changed)
+        except OSError as error:
+            raise _unreadable(error) from error
+        for entry, digest in zip(changed, digests, strict=True):
+            found[entry.path] = digest
+            if max(entry.status.st_ctime_ns, entry.status.st_mtime_ns) < started - _SETTLED_NS:
+                fresh[entry.path] = (*_numbers(entry.status), digest)
+        if changed or len(fresh) != len(self._known):
+            self._known = fresh
+            self._dirty = True
+        return found
+
+    def made(self, snapshot: str, hashes: dict[str, bytes]) -> None:
+        """Note the snapshot that holds the directory now, and the hashes of its files."""
+        if snapshot != self.snapshot:
+            self.snapshot, self.snapshot_hashes = snapshot, hashes
+            self._dirty = True
+
+    def save(self) -> None:
+        """Write what was learned. A failure costs time only, so it is not reported."""
+        if not self._dirty:
+            return
+        staging = self._path.with_name(f"{self._path.name}.{os.urandom(4).hex()}")
+        with contextlib.suppress(OSError):
+            staging.write_bytes(marshal.dumps((_VERSION, self.snapshot, self.snapshot_hashes, self._known)))
+            staging.replace(self._path)
+            self._dirty = False
+
+
+def tree_digest(tree: ContextTree, hashes: dict[str, bytes]) -> Digest:
+    """The digest of all that a context holds: paths, types, modes, link targets and bytes; no times, no owners."""
+    listing = hashlib.sha256()
+    for entry in tree.entries:
+        status = entry.status
+        mode = status.st_mode
+        line = b"%o %d " % (mode, status.st_rdev if statmod.S_ISCHR(mode) or statmod.S_ISBLK(mode) else 0)
+        if statmod.S_ISREG(mode):
+            line += hashes[entry.path]
+        elif statmod.S_ISLNK(mode):
+            line += os.fsencode(os.readlink(entry.real))
+        name = os.fsencode(entry.path)
+        listing.update(b"%d:%s%d:%s" % (len(name), name, len(line), line))
+    return Digest(f"sha256:{listing.hexdigest()}")
+
+
+def _numbers(status: os.stat_result) -> tuple[int, int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+
+
+def _unreadable(error: OSError) -> SourceFetchError:
+    return SourceFetchError(
+        f'cannot read "{error.filename}" of the context: {error.strerror}',
+        hint="exclude it with .dockerignore, or change its permissions",
+    )

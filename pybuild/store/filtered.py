@@ -1,0 +1,80 @@
+"""Walks a directory under include and exclude patterns, with the directories that lead to what they leave.
+
+The rules are those of fsutil's filter, which BuildKit uses for contexts, copies and content keys alike. Directories
+whose content surely gets the same answer as they got themselves are not entered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+from pybuild.store.patterns import ParentState, PatternMatcher
+from pybuild.store.tree import Entry, LayeredTree
+
+
+@attrs.define
+class _Step:
+    """A step of the filtered walk: a path below the top, its matcher states, and whether it has been emitted."""
+
+    relative: str
+    entry: Entry
+    parent: _Step | None
+    included: ParentState | None = None
+    excluded: ParentState | None = None
+    emitted: bool = False
+
+
+def filtered(
+    tree: LayeredTree,
+    top: Entry,
+    include: PatternMatcher | None,
+    exclude: PatternMatcher | None,
+    *,
+    header: bool = True,
+) -> Iterator[tuple[str, Entry]]:
+    """What the patterns leave of a directory: (path below it, entry), parents first, names in order.
+
+    Args:
+        tree: where to look.
+        top: the directory; its own path is "".
+        include: only what matches these.
+        exclude: leave out what matches these.
+        header: the directory itself is among the results.
+    """
+    stack = [_Step("", top, None, emitted=not header)]
+    while stack:
+        step = stack.pop()
+        chosen = True
+        settled = False
+        if step.relative:
+            before = step.parent
+            path = step.relative[1:]
+            if include:
+                chosen, step.included = include.matches_using_parents(path, before.included if before else None)
+                settled = not chosen and include.is_settled(path, matched=False)
+            if exclude:
+                dropped, step.excluded = exclude.matches_using_parents(path, before.excluded if before else None)
+                chosen = chosen and not dropped
+                settled = settled or (dropped and exclude.is_settled(path, matched=True))
+        elif include:
+            chosen = False
+        if chosen:
+            yield from _emit(step)
+        if step.entry.is_dir and not settled:
+            stack.extend(
+                _Step(f"{step.relative}/{child.name}", child, step) for child in reversed(tree.children(step.entry))
+            )
+
+
+def _emit(step: _Step) -> Iterator[tuple[str, Entry]]:
+    chain: list[_Step] = []
+    at: _Step | None = step
+    while at is not None:
+        if not at.emitted:
+            chain.append(at)
+        at = at.parent
+    for found in reversed(chain):
+        found.emitted = True
+        yield found.relative, found.entry
