@@ -7,7 +7,7 @@ it for programs that have a loop of their own.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias, final
 
@@ -17,7 +17,8 @@ from pybuild._boundary import public
 from pybuild.errors import EngineUnavailable, PybuildError, TargetError
 from pybuild.llb.vertex import Graph
 from pybuild.platform import Platform, host_platform, parse_platform
-from pybuild.protocols import OutputSpec, ProgressSink, SolveRequest, SolveResult, StepResult
+from pybuild.protocols import ExportResult, OutputSpec, ProgressSink, SolveRequest, SolveResult, StepResult
+from pybuild.session.secrets import EnvironmentSecret, SecretValue
 
 if TYPE_CHECKING:
     from pybuild.dsl.state import State
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from pybuild.oci.imageconfig import ImageConfig
     from pybuild.session.local import LocalSession
 
-SecretValue: TypeAlias = str | bytes | Path | Callable[[], bytes]
-"""A secret for a build: its text or bytes, the path of a file, or a function that returns the bytes."""
 Progress: TypeAlias = Literal["auto", "tty", "plain", "quiet", "rawjson"]
 
 
@@ -40,12 +39,14 @@ class BuildResult:
         steps: how every step went, in topological order.
         config: the image config of the result.
         metadata: what the exporters said, by the keys of buildx's --metadata-file.
+        exports: what each exporter wrote.
         duration: seconds from start to end.
     """
 
     steps: tuple[StepResult, ...]
     config: ImageConfig
     metadata: Mapping[str, object]
+    exports: tuple[ExportResult, ...]
     duration: float
 
     @property
@@ -65,12 +66,18 @@ class BuildResult:
     @classmethod
     def of(cls, result: SolveResult) -> BuildResult:
         """From what an engine returned."""
-        return cls(steps=result.steps, config=result.config, metadata=result.metadata, duration=result.duration)
+        return cls(
+            steps=result.steps,
+            config=result.config,
+            metadata=result.metadata,
+            exports=result.exports,
+            duration=result.duration,
+        )
 
 
 @public
 def build(
-    target: State | Target,
+    target: State | Target[...],
     output: OutputSpec | Sequence[OutputSpec] | None = None,
     *,
     args: Mapping[str, object] | None = None,
@@ -111,7 +118,7 @@ def build(
 
 @public
 async def abuild(
-    target: State | Target,
+    target: State | Target[...],
     output: OutputSpec | Sequence[OutputSpec] | None = None,
     *,
     args: Mapping[str, object] | None = None,
@@ -154,7 +161,7 @@ def embedded(root: str | Path | None = None) -> EmbeddedEngine:
 
 
 def request_for(
-    target: State | Target,
+    target: State | Target[...],
     output: OutputSpec | Sequence[OutputSpec] | None = None,
     *,
     args: Mapping[str, object] | None = None,
@@ -214,7 +221,7 @@ def engine_for(engine: EmbeddedEngine | str) -> EmbeddedEngine:
     return embedded()
 
 
-def session_for(secrets: Mapping[str, SecretValue] | None = None) -> LocalSession:
+def session_for(secrets: Mapping[str, SecretValue | EnvironmentSecret] | None = None) -> LocalSession:
     """A session that offers `secrets`, and what the user has configured for registries and ssh."""
     from pybuild.session.local import LocalSession
 

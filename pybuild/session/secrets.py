@@ -6,7 +6,6 @@ corrections: `type` is enforced, and a variable that is not set is a secret that
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -69,6 +68,8 @@ def parse_secret(text: str, base: Path | None = None) -> tuple[str, SecretValue 
 
 
 def _fields(text: str) -> dict[str, str]:
+    import csv
+
     given: dict[str, str] = {}
     for field in next(csv.reader([text]), []):
         key, equals, value = field.partition("=")

@@ -1,0 +1,174 @@
+"""`pybuild build`: build a target and export the result."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pybuild.cli import flags
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from pybuild._api import BuildResult
+    from pybuild.cli.progress import Mode
+    from pybuild.dsl.state import State
+    from pybuild.dsl.target import Target
+    from pybuild.protocols import OutputSpec
+    from pybuild.session.secrets import EnvironmentSecret, SecretValue
+
+_NAMED = ("docker", "image", "oci", "registry")
+_WITHOUT_IMAGE = ("local", "tar")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    flags.add_target(parser)
+    add = parser.add_argument
+    add(
+        "-o",
+        "--output",
+        metavar="DEST",
+        action="append",
+        default=[],
+        help="type=TYPE,dest=FILE,... or a directory, or -",
+    )
+    add(
+        "-t",
+        "--tag",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="name of the image, for outputs that have names",
+    )
+    add("--secret", metavar="SPEC", action="append", default=[], help="id=ID,src=FILE or id=ID,env=VARIABLE")
+    add("--no-cache", action="store_true", help="run every step")
+    add("--no-cache-filter", metavar="NAME", action="append", default=[], help="run the steps of these targets again")
+    add(
+        "--progress",
+        choices=("auto", "tty", "plain", "quiet", "rawjson"),
+        default=os.environ.get("BUILDKIT_PROGRESS", "auto"),
+        help="how to show progress (default: auto)",
+    )
+    add("-q", "--quiet", action="store_true", help="print the image id only")
+    add("--iidfile", metavar="FILE", help="write the image id there")
+    add("--metadata-file", metavar="FILE", help="write facts about the result there, as JSON")
+    add(
+        "--graph", metavar="FILE", help="draw the graph there, with what ran and how long (.svg, .png, .dot, .html ...)"
+    )
+    add("--engine", choices=("auto", "embedded"), default="auto", help="what builds (default: auto)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    outputs = [flags.parse_output(text) for text in options.output]
+    _check(options, outputs)
+    if options.iidfile:
+        _remove_stale(Path(options.iidfile))
+    from pybuild.session.secrets import parse_secrets
+
+    secrets = parse_secrets(options.secret)
+    _, wanted, state = flags.load(options)
+    result = _build(options, wanted, state, outputs, secrets)
+    _write_results(options, state, result)
+    return 0
+
+
+def _check(options: argparse.Namespace, outputs: Sequence[OutputSpec]) -> None:
+    """Everything about the flags that can be wrong before anything was done."""
+    if options.iidfile and any(output.type in _WITHOUT_IMAGE for output in outputs):
+        raise flags.UsageError("local and tar exporters are incompatible with image ID file")
+    for name in ("iidfile", "metadata_file", "graph"):
+        value = getattr(options, name)
+        if value and not Path(value).parent.is_dir():
+            raise flags.UsageError(f'--{name.replace("_", "-")}: the directory of "{value}" does not exist')
+    if options.graph:
+        from pybuild.viz.drawing import format_of
+
+        format_of(Path(options.graph))
+    from pybuild.errors import ReferenceFormatError
+    from pybuild.oci.reference import parse_reference
+
+    for tag in options.tag:
+        try:
+            parse_reference(tag)
+        except ReferenceFormatError as error:
+            raise flags.UsageError(f"--tag: {error.message}", hint=error.hint) from None
+
+
+def _remove_stale(path: Path) -> None:
+    """A failed build leaves no id of an earlier one behind."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise flags.UsageError(f'--iidfile: cannot remove "{path}": {error.strerror}') from None
+
+
+def _build(
+    options: argparse.Namespace,
+    wanted: Target[...],
+    state: State,
+    outputs: Sequence[OutputSpec],
+    secrets: dict[str, SecretValue | EnvironmentSecret],
+) -> BuildResult:
+    import attrs
+
+    from pybuild._api import BuildResult, engine_for, request_for, session_for
+    from pybuild.cli.progress import display
+
+    outputs = outputs or ([wanted.output] if wanted.output is not None else [])
+    named = [_with_names(output, options.tag) for output in outputs]
+    platforms = [options.platform] if options.platform else list(wanted.platforms)
+    no_cache = ["*"] if options.no_cache else [name for text in options.no_cache_filter for name in text.split(",")]
+    request = attrs.evolve(request_for(state, named, platforms=platforms, no_cache=no_cache), target=wanted.name)
+    mode: Mode = "quiet" if options.quiet else options.progress
+    with display(mode) as sink:
+        return BuildResult.of(engine_for(options.engine).run(request, session_for(secrets), sink))
+
+
+def _with_names(output: OutputSpec, tags: Sequence[str]) -> OutputSpec:
+    import attrs
+
+    if not tags or output.type not in _NAMED or "name" in dict(output.attrs):
+        return output
+    from pybuild.oci.reference import parse_reference
+
+    names = ",".join(str(parse_reference(tag)) for tag in tags)
+    return attrs.evolve(output, attrs=(*output.attrs, ("name", names)))
+
+
+def _write_results(options: argparse.Namespace, state: State, result: BuildResult) -> None:
+    image_id = str(result.metadata.get("containerimage.config.digest") or result.digest)
+    if options.iidfile:
+        Path(options.iidfile).write_text(image_id, encoding="ascii")
+    if options.metadata_file:
+        _write_metadata(Path(options.metadata_file), result)
+    if options.graph:
+        from pybuild.viz.drawing import Drawing
+
+        Drawing(state.graph(optimized=True), steps=result.steps).save(Path(options.graph))
+    if options.quiet or options.progress == "quiet":
+        if image_id:
+            print(image_id)
+        return
+    if image_id:
+        print(result.digest)
+    if not result.exports:
+        kept = "the result stays in the cache; write it with --output, such as -o type=oci,dest=image.tar"
+        tags = "; --tag names an output, so it needs one" if options.tag else ""
+        print(f"no output: {kept}{tags}", file=sys.stderr)
+    for export in result.exports:
+        if export.path and export.path != "-":
+            print(f"wrote {export.path} ({export.type})", file=sys.stderr)
+
+
+def _write_metadata(path: Path, result: BuildResult) -> None:
+    import json
+
+    text = json.dumps(dict(result.metadata), indent=2, sort_keys=True, ensure_ascii=False)
+    staging = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    staging.write_text(text, encoding="utf-8")
+    staging.replace(path)

@@ -1,0 +1,133 @@
+"""The only place that prints errors: what, where with the user's lines, the step's log, and what to do.
+
+error[exec-failed]: process "/bin/sh -c make" exited with code 2
+  Buildfile.py:14 in app()    called from Buildfile.py:31
+   13 |     .workdir("/src")
+>> 14 |     .run("make")
+             ^^^^^^^^^^^^
+   log: make: *** No rule to make target 'all'.  Stop.
+   hint: ...
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import TextIO
+
+from pybuild.errors import EXIT_INTERRUPTED, ExecError, InternalError, PybuildError
+from pybuild.location import Location
+
+_MAX_PLACES = 3
+
+
+def report(error: BaseException, out: TextIO | None = None) -> int:
+    """Print an error for people; returns the exit code that goes with it.
+
+    Args:
+        error: what was raised; the members of a group are printed one after the other.
+        out: where to; standard error by default.
+
+    With PYBUILD_DEBUG=1 the Python traceback is printed as well.
+    """
+    stream = sys.stderr if out is None else out
+    if isinstance(error, KeyboardInterrupt):
+        print("interrupted", file=stream)
+        return EXIT_INTERRUPTED
+    if os.environ.get("PYBUILD_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error, file=stream)
+    code = 0
+    for number, single in enumerate(_flat(error)):
+        if number:
+            print(file=stream)
+        for line in render(single):
+            print(line, file=stream)
+        code = max(code, single.exit_code if isinstance(single, PybuildError) else InternalError.exit_code)
+    return code
+
+
+def _flat(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for member in error.exceptions:
+            yield from _flat(member)
+    else:
+        yield error
+
+
+def render(error: BaseException) -> Iterator[str]:
+    """The lines of one error.
+
+    Example:
+        >>> from pybuild.errors import TargetError
+        >>> list(render(TargetError("there is no target", hint="define one")))
+        ['error[target]: there is no target', '   hint: define one']
+    """
+    if not isinstance(error, PybuildError):
+        yield from _unexpected(error)
+        return
+    yield f"error[{error.code}]: {error.message}"
+    places = error.locations[:_MAX_PLACES]
+    for location in places:
+        yield from _place(location)
+    if len(error.locations) > len(places):
+        yield f"  and {len(error.locations) - len(places)} more places"
+    if isinstance(error, ExecError):
+        yield from _log(error.log)
+    for note in getattr(error, "__notes__", ()):
+        yield f"   note: {note}"
+    if error.hint:
+        first, *rest = error.hint.splitlines()
+        yield f"   hint: {first}"
+        yield from (f"         {line}" for line in rest)
+    if isinstance(error, InternalError):
+        yield "   this is a bug in pybuild; please report it with the lines above"
+
+
+def _unexpected(error: BaseException) -> Iterator[str]:
+    import traceback
+
+    yield f"error[internal]: {type(error).__name__}: {error}"
+    yield from ("   " + line for text in traceback.format_exception(error) for line in text.rstrip().splitlines())
+    yield "   this is a bug in pybuild; please report it with the lines above"
+
+
+def _place(location: Location) -> Iterator[str]:
+    frame, *callers = location.frames
+    called = f"    called from {', '.join(str(caller) for caller in callers)}" if callers else ""
+    function = "" if frame.function == "<module>" else f" in {frame.function}()"
+    yield f"  {frame}{function}{called}"
+    snippet = location.snippet()
+    width = len(str(snippet[-1][0])) if snippet else 0
+    for number, marked, text in snippet:
+        yield f"{'>>' if marked else '  '} {number:{width}} | {text}"
+        if number == frame.line:
+            start, length = _caret(location, text)
+            yield f"   {'':{width}} | {' ' * start}{'^' * length}"
+
+
+def _caret(location: Location, text: str) -> tuple[int, int]:
+    """Where the marks below the line go: the columns that are known, else all of the line's code."""
+    frame = location.frames[0]
+    start = len(text) - len(text.lstrip())
+    end = len(text.rstrip())
+    if frame.column >= 0:
+        start = len(text.encode()[: frame.column].decode(errors="replace"))
+        if frame.end_line == frame.line and frame.end_column > frame.column:
+            end = len(text.encode()[: frame.end_column].decode(errors="replace"))
+    return start, max(end - start, 1)
+
+
+def _log(log: bytes) -> Iterator[str]:
+    """All that the step printed, never clipped: the reason is often not at the end."""
+    lines = log.decode(errors="replace").rstrip("\n").splitlines()
+    if not lines:
+        yield "   log: (the step printed nothing)"
+        return
+    yield f"   log: {lines[0]}"
+    yield from (f"        {line}" for line in lines[1:])
+
+
+__all__ = ["render", "report"]

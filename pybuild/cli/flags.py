@@ -1,0 +1,187 @@
+"""Flags that several commands share, and the grammar of their values, which is that of docker buildx."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+from pybuild.errors import EXIT_USAGE, PybuildError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from pybuild.dsl.buildfile import Buildfile
+    from pybuild.dsl.state import State
+    from pybuild.dsl.target import Target
+    from pybuild.protocols import OutputSpec
+
+
+class UsageError(PybuildError):
+    """A flag's value does not have the form that it needs."""
+
+    code = "usage"
+    exit_code = EXIT_USAGE
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """What to build: file, target, arguments."""
+    parser.add_argument("name", metavar="TARGET", nargs="?", help="which target (default: the default one)")
+    parser.add_argument("-f", "--file", metavar="FILE", default=".", help="the Buildfile (default: ./Buildfile.py)")
+    parser.add_argument("--target", metavar="NAME", help="the same as TARGET")
+    parser.add_argument(
+        "--arg",
+        "--build-arg",
+        dest="args",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="an argument of the target",
+    )
+    parser.add_argument("--platform", metavar="OS/ARCH", help="what to build for (default: this machine's platform)")
+
+
+def load(options: argparse.Namespace) -> tuple[Buildfile, Target[...], State]:
+    """The Buildfile, the target that was asked for, and its state.
+
+    Raises:
+        UsageError: TARGET and --target disagree, or an argument is no pair.
+    """
+    if options.name and options.target and options.name != options.target:
+        raise UsageError(f'two targets are given: "{options.name}" and --target "{options.target}"')
+    from pybuild.dsl.buildfile import load_buildfile
+
+    buildfile = load_buildfile(options.file)
+    wanted = buildfile.target(options.name or options.target)
+    return buildfile, wanted, buildfile.state(wanted.name, pairs(options.args, "--arg"))
+
+
+def pairs(texts: Sequence[str], flag: str) -> dict[str, str]:
+    """`NAME=VALUE` texts as a mapping; a name alone takes its value from the environment.
+
+    Raises:
+        UsageError: a name is empty, or not set in the environment.
+
+    Example:
+        >>> pairs(["version=1", "debug="], "--arg")
+        {'version': '1', 'debug': ''}
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name:
+            raise UsageError(f'{flag} "{text}": write NAME=VALUE')
+        if not equals:
+            import os
+
+            if name not in os.environ:
+                raise UsageError(f'{flag} "{name}" has no value, and the environment has none of that name')
+            value = os.environ[name]
+        found[name] = value
+    return found
+
+
+def parse_output(text: str) -> OutputSpec:
+    """One `--output`: `type=oci,dest=FILE,...`, a directory, or `-` for a tar archive on standard output.
+
+    Raises:
+        UsageError: a field is no pair, or the type is missing or unknown.
+
+    Example:
+        >>> parse_output("out"), parse_output("-").type
+        (OutputSpec(type='local', dest='out', attrs=()), 'tar')
+    """
+    from pybuild.exporter import TYPES
+    from pybuild.protocols import OutputSpec
+
+    fields = next(csv.reader([text]), [])
+    if len(fields) == 1 and "=" not in fields[0]:
+        if not fields[0]:
+            raise UsageError("--output must not be empty")
+        return OutputSpec(type="tar" if fields[0] == "-" else "local", dest=fields[0])
+    given: dict[str, str] = {}
+    for field in fields:
+        name, equals, value = field.partition("=")
+        if not equals:
+            raise UsageError(f'--output "{text}": "{field}" must be a key=value pair')
+        given[name.strip().lower()] = value
+    kind = given.pop("type", "")
+    if not kind:
+        raise UsageError(f'--output "{text}": type is required', hint=f"one of {', '.join(TYPES)}")
+    if kind not in (*TYPES, "image", "registry"):
+        raise UsageError(f'--output "{text}": there is no type "{kind}"', hint=f"one of {', '.join(TYPES)}")
+    return OutputSpec(type=kind, dest=given.pop("dest", ""), attrs=tuple(given.items()))
+
+
+def add_format(parser: argparse.ArgumentParser) -> None:
+    """Text for people, or JSON for programs."""
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="how to print (default: text)")
+
+
+def size(count: float) -> str:
+    """Bytes for people, in decimal units as docker prints them.
+
+    Example:
+        >>> size(0), size(1500), size(12_345_678)
+        ('0B', '1.5kB', '12.35MB')
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.4g}{unit}"
+        count /= 1000
+    return f"{count:.4g}TB"
+
+
+def parse_size(text: str) -> int:
+    """Bytes from text such as `500MB`, `10GiB` or `1024`.
+
+    Raises:
+        UsageError: it is none.
+
+    Example:
+        >>> parse_size("1.5kB"), parse_size("1KiB"), parse_size("7")
+        (1500, 1024, 7)
+    """
+    import re
+
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip().lower())
+    if match is None:
+        raise UsageError(f'"{text}" is not a size', hint="write 500MB or 10GiB")
+    base = 1024 if match[3] else 1000
+    return int(float(match[1]) * base ** (" kmgt".index(match[2]) if match[2] else 0))
+
+
+def parse_duration(text: str) -> float:
+    """Seconds from text such as `24h`, `90m` or `1h30m`.
+
+    Raises:
+        UsageError: it is none.
+
+    Example:
+        >>> parse_duration("1h30m"), parse_duration("45s")
+        (5400.0, 45.0)
+    """
+    import re
+
+    units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+    if not re.fullmatch(r"(?:\d+(?:\.\d+)?[dhms])+", text):
+        raise UsageError(f'"{text}" is not a time span', hint="write 24h, 90m or 1h30m")
+    return sum(float(number) * units[unit] for number, unit in re.findall(r"([\d.]+)([dhms])", text))
+
+
+def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    r"""Rows as aligned columns; `right` are the columns that are aligned to the right.
+
+    Example:
+        >>> table([("NAME", "SIZE"), ("a", "10")], right=[1])
+        'NAME  SIZE\na       10'
+    """
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,38 @@
+"""`pybuild graph`: draw or explain the graph of a target, without an engine."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pybuild.cli import flags
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    flags.add_target(parser)
+    add = parser.add_argument
+    add("-o", "--output", metavar="FILE", help="write it there; the suffix decides the format")
+    add("--format", choices=("text", "dot", "mermaid", "svg", "png", "html", "json"), help="format (default: text)")
+    add("--optimized", action="store_true", help="after the passes that need no lookup")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    from pybuild.viz.drawing import Drawing, format_of
+
+    path = None if options.output in (None, "-") else Path(options.output)
+    chosen = options.format or ("text" if path is None else format_of(path))
+    _, _, state = flags.load(options)
+    drawing = Drawing(state.graph(optimized=options.optimized), format=chosen)
+    if path is not None:
+        drawing.save(path)
+        print(f"wrote {path}", file=sys.stderr)
+    else:
+        sys.stdout.buffer.write(drawing.data)
+        sys.stdout.buffer.flush()
+    return 0

@@ -1,0 +1,70 @@
+"""`pybuild plan`: what a build would run, and why. Nothing is run, started or fetched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pybuild.cli import flags
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pybuild.protocols import Plan
+
+_WORDS = {"cached": "cached", "run": "run", "maybe": "maybe", "source": "source"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    flags.add_target(parser)
+    parser.add_argument("--no-cache", action="store_true", help="as if every step had to run")
+    flags.add_format(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    from pybuild._api import engine_for, request_for, session_for
+
+    _, _, state = flags.load(options)
+    request = request_for(
+        state,
+        platforms=[options.platform] if options.platform else [],
+        no_cache=["*"] if options.no_cache else [],
+    )
+    plan = engine_for("auto").plan(request, session_for())
+    print(_as_json(plan) if options.format == "json" else _as_text(plan))
+    return 0
+
+
+def _as_text(plan: Plan) -> str:
+    rows = [("STEP", "STATE", "TIME", "WHERE", "WHY")]
+    for step in plan.steps:
+        place = str(step.vertex.locations[0]) if step.vertex.locations else ""
+        time = f"~{step.estimate:.1f}s" if step.estimate else ""
+        rows.append((_shortened(step.vertex.name), _WORDS[step.state], time, place, step.reason))
+    total = sum(step.estimate for step in plan.steps if step.state in ("run", "maybe"))
+    count = sum(step.state in ("run", "maybe") for step in plan.steps)
+    summary = "everything is cached" if plan.complete else f"{count} of {len(plan.steps)} steps would run"
+    return f"{flags.table(rows, right=[2])}\n\n{summary}" + (f", about {total:.1f}s of work" if total else "")
+
+
+def _as_json(plan: Plan) -> str:
+    import json
+
+    steps = [
+        {
+            "name": step.vertex.name,
+            "digest": step.vertex.digest,
+            "state": step.state,
+            "reason": step.reason,
+            "estimate": round(step.estimate, 3),
+            "locations": [str(location) for location in step.vertex.locations],
+        }
+        for step in plan.steps
+    ]
+    return json.dumps({"complete": plan.complete, "steps": steps}, indent=2)
+
+
+def _shortened(text: str, limit: int = 60) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -1,0 +1,137 @@
+"""A live view for terminals: every step with its time, the last lines of those that run, and a summary at the end."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from types import TracebackType
+from typing import Self, TextIO
+
+import attrs
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from pybuild.digest import Digest
+from pybuild.protocols import ProgressEvent, StepFinished, StepLog, StepStarted, StepStatus, Warned
+
+_LOG_LINES = 5
+_REFRESH_PER_SECOND = 10
+_STYLES = {"cached": "cyan", "done": "green", "failed": "bold red", "canceled": "yellow", "running": "bold"}
+_MARKS = {"cached": "=", "done": "✓", "failed": "✗", "canceled": "-", "running": ">"}
+
+
+@attrs.define
+class _Line:
+    """What is shown of one step."""
+
+    name: str
+    started: float
+    state: str = "running"
+    duration: float = 0.0
+    status: str = ""
+    log: list[str] = attrs.Factory(list)
+    rest: bytes = b""
+
+
+class TtyProgress:
+    """See protocols.ProgressSink.
+
+    Args:
+        out: the terminal.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._console = Console(file=out, highlight=False)
+        self._live = Live(
+            console=self._console, refresh_per_second=_REFRESH_PER_SECOND, transient=True, get_renderable=self._render
+        )
+        self._lock = threading.Lock()
+        self._lines: dict[Digest, _Line] = {}
+        self._begun = time.time()
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+        self._console.print(self._summary(failed=error is not None), soft_wrap=True)
+        sys.stderr.flush()
+
+    def emit(self, event: ProgressEvent) -> None:
+        """See protocols.ProgressSink."""
+        with self._lock:
+            match event:
+                case StepStarted():
+                    self._lines[event.digest] = _Line(" ".join(event.name.split()), event.time)
+                case StepLog():
+                    self._log(event)
+                case StepStatus():
+                    line = self._lines.get(event.digest)
+                    if line is not None:
+                        share = f" {event.current / event.total:.0%}" if event.total else ""
+                        line.status = f"{event.id}{share}"
+                case StepFinished():
+                    line = self._lines.setdefault(event.digest, _Line(" ".join(event.name.split()), event.time))
+                    line.state, line.duration = event.state, event.duration
+                case Warned():
+                    self._live.console.print(Text(event.message, style="dim"))
+
+    def _log(self, event: StepLog) -> None:
+        line = self._lines.get(event.digest)
+        if line is None:
+            return
+        *whole, line.rest = (line.rest + event.data).split(b"\n")
+        texts = [text.rpartition(b"\r")[2] if not text.endswith(b"\r") else text[:-1] for text in whole]
+        line.log = [*line.log, *(text.decode(errors="replace") for text in texts)][-_LOG_LINES:]
+
+    def _render(self) -> RenderableType:
+        with self._lock:
+            now = time.time()
+            rows: list[RenderableType] = [self._headline(now, "")]
+            room = max(self._console.height - 2, 8)
+            for line in self._shown(room):
+                rows.append(self._row(line, now))
+                if line.state == "running":
+                    rows += [
+                        Text(f"     │ {text}", style="dim", no_wrap=True, overflow="ellipsis") for text in line.log
+                    ]
+            return Group(*rows[: room + 1])
+
+    def _shown(self, room: int) -> list[_Line]:
+        """The steps that fit: all that run, and the last of the others."""
+        lines = list(self._lines.values())
+        running = [line for line in lines if line.state == "running"]
+        space = room - sum(1 + len(line.log) for line in running)
+        others = [line for line in lines if line.state != "running"][-space:] if space > 0 else []
+        chosen = {id(line) for line in (*others, *running)}
+        return [line for line in lines if id(line) in chosen]
+
+    def _row(self, line: _Line, now: float) -> Text:
+        seconds = now - line.started if line.state == "running" else line.duration
+        word = "CACHED " if line.state == "cached" else f"{seconds:.1f}s"
+        style = _STYLES.get(line.state, "")
+        width = self._console.width
+        end = f" {word}"
+        name = f" {_MARKS.get(line.state, ' ')} {line.name}" + (
+            f"  {line.status}" if line.status and line.state == "running" else ""
+        )
+        space = width - len(end)
+        shown = name if len(name) <= space else name[: space - 1] + "…"
+        return Text(shown.ljust(space) + end, style=style, no_wrap=True, overflow="crop")
+
+    def _headline(self, now: float, end: str) -> Text:
+        done = sum(line.state != "running" for line in self._lines.values())
+        text = f"[+] Building {now - self._begun:.1f}s ({done}/{len(self._lines)}){end}"
+        return Text(text, style="bold", no_wrap=True, overflow="crop")
+
+    def _summary(self, *, failed: bool) -> RenderableType:
+        now = time.time()
+        return Group(
+            self._headline(now, " FAILED" if failed else " FINISHED"),
+            *(self._row(line, now) for line in self._lines.values()),
+        )

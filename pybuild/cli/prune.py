@@ -1,0 +1,54 @@
+"""`pybuild prune`: remove what nobody uses from the store; running builds keep what they need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pybuild.cli import flags
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    add = parser.add_argument
+    add("-a", "--all", action="store_true", help="also what shares its files with something that stays")
+    add(
+        "--filter",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="only what matches; until=24h: not used for so long",
+    )
+    add("--max-used-space", "--keep-storage", metavar="SIZE", help="stop when the store is no larger than this")
+    flags.add_format(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    from datetime import timedelta
+
+    from pybuild.store.store import Store, default_root
+
+    filters = flags.pairs(options.filter, "--filter")
+    until = filters.pop("until", None)
+    store = Store.open(default_root())
+    result = store.gc.prune(
+        all=options.all,
+        filters=filters,
+        keep_bytes=None if options.max_used_space is None else flags.parse_size(options.max_used_space),
+        older_than=None if until is None else timedelta(seconds=flags.parse_duration(until)),
+    )
+    if options.format == "json":
+        import json
+
+        removed = [{"id": record.id, "kind": record.kind, "size": record.size} for record in result.removed]
+        print(json.dumps({"freed": result.freed, "removed": removed}, indent=2))
+        return 0
+    if result.removed:
+        rows = [("ID", "KIND", "SIZE")]
+        rows += [(record.id[:24], record.kind, flags.size(record.size)) for record in result.removed]
+        print(flags.table(rows, right=[2]) + "\n")
+    print(f"Total:  {flags.size(result.freed)}")
+    return 0

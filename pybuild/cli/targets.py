@@ -1,0 +1,58 @@
+"""`pybuild targets`: what there is to build."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pybuild.cli import flags
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("-f", "--file", metavar="FILE", default=".", help="the Buildfile (default: ./Buildfile.py)")
+    flags.add_format(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    from pybuild.dsl.buildfile import load_buildfile
+
+    buildfile = load_buildfile(options.file)
+    if options.format == "json":
+        import json
+
+        listed = [
+            {
+                "name": target.name,
+                "default": target is buildfile.default,
+                "description": target.description,
+                "line": target.location.line,
+                "parameters": [
+                    {
+                        "name": parameter.name,
+                        "type": parameter.type_name,
+                        "required": parameter.required,
+                        "default": None if parameter.required else str(parameter.default),
+                    }
+                    for parameter in target.parameters
+                ],
+            }
+            for target in buildfile.targets.values()
+        ]
+        print(json.dumps(listed, indent=2))
+        return 0
+    rows = [("TARGET", "ARGUMENTS", "DESCRIPTION")]
+    for target in buildfile.targets.values():
+        arguments = [
+            f"{parameter.name}: {parameter.type_name}" + ("" if parameter.required else f" = {parameter.default!r}")
+            for parameter in target.parameters
+        ]
+        star = " *" if target is buildfile.default else ""
+        rows.append((f"{target.name}{star}", ", ".join(arguments), target.description))
+    print(flags.table(rows))
+    if buildfile.default is not None:
+        print("* is built by default")
+    return 0
