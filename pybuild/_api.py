@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pybuild.engine.embedded import EmbeddedEngine
     from pybuild.oci.imageconfig import ImageConfig
     from pybuild.session.local import LocalSession
+    from pybuild.viz.drawing import Drawing
 
 Progress: TypeAlias = Literal["auto", "tty", "plain", "quiet", "rawjson"]
 
@@ -41,6 +42,7 @@ class BuildResult:
         metadata: what the exporters said, by the keys of buildx's --metadata-file.
         exports: what each exporter wrote.
         duration: seconds from start to end.
+        graph: what was built, with images pinned; `drawing` shows how it went.
     """
 
     steps: tuple[StepResult, ...]
@@ -48,6 +50,14 @@ class BuildResult:
     metadata: Mapping[str, object]
     exports: tuple[ExportResult, ...]
     duration: float
+    graph: Graph = attrs.field(default=Graph([]), eq=False)
+
+    @property
+    def drawing(self) -> Drawing:
+        """The graph with states and times."""
+        from pybuild.viz.drawing import Drawing
+
+        return Drawing(self.graph, steps=self.steps)
 
     @property
     def digest(self) -> str:
@@ -72,6 +82,7 @@ class BuildResult:
             metadata=result.metadata,
             exports=result.exports,
             duration=result.duration,
+            graph=result.graph,
         )
 
 

@@ -103,13 +103,14 @@ class ExportResult:
 
 @attrs.frozen(kw_only=True)
 class SolveResult:
-    """A finished build."""
+    """A finished build. `graph` is what was solved: after all passes, with images pinned."""
 
     ref: Ref
     config: ImageConfig
     steps: tuple[StepResult, ...]
     exports: tuple[ExportResult, ...] = ()
     duration: float = 0.0
+    graph: Graph = Graph([])
 
     @property
     def metadata(self) -> dict[str, object]:

@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     secrets = parse_secrets(options.secret)
     _, wanted, state = flags.load(options)
     result = _build(options, wanted, state, outputs, secrets)
-    _write_results(options, state, result)
+    _write_results(options, result)
     return 0
 
 
@@ -140,16 +140,14 @@ def _with_names(output: OutputSpec, tags: Sequence[str]) -> OutputSpec:
     return attrs.evolve(output, attrs=(*output.attrs, ("name", names)))
 
 
-def _write_results(options: argparse.Namespace, state: State, result: BuildResult) -> None:
+def _write_results(options: argparse.Namespace, result: BuildResult) -> None:
     image_id = str(result.metadata.get("containerimage.config.digest") or result.digest)
     if options.iidfile:
         Path(options.iidfile).write_text(image_id, encoding="ascii")
     if options.metadata_file:
         _write_metadata(Path(options.metadata_file), result)
     if options.graph:
-        from pybuild.viz.drawing import Drawing
-
-        Drawing(state.graph(optimized=True), steps=result.steps).save(Path(options.graph))
+        result.drawing.save(Path(options.graph))
     if options.quiet or options.progress == "quiet":
         if image_id:
             print(image_id)

@@ -274,7 +274,12 @@ class Build:
         keys = [step.keys[output] for step in self.job.steps if step.state == "cached" for output in step.keys]
         self.store.cache.touch(keys)
         return SolveResult(
-            ref=ref, config=config, steps=reporter.results(), exports=exports, duration=time.time() - started
+            ref=ref,
+            config=config,
+            steps=reporter.results(),
+            exports=exports,
+            duration=time.time() - started,
+            graph=self.graph,
         )
 
     def _export(self, ref: Ref, config: ImageConfig, sink: ProgressSink) -> list[ExportResult]:

@@ -1,1 +1,1 @@
-"""Drawing and comparing graphs: DOT, Mermaid, text, HTML, and graph diffs."""
+"""Drawings of graphs: one model, and a file per form."""
