@@ -101,6 +101,10 @@ class ExportResult:
     path: str = ""
 
 
+NOTHING = Graph([])
+"""The graph of no vertices."""
+
+
 @attrs.frozen(kw_only=True)
 class SolveResult:
     """A finished build. `graph` is what was solved: after all passes, with images pinned."""
@@ -110,7 +114,7 @@ class SolveResult:
     steps: tuple[StepResult, ...]
     exports: tuple[ExportResult, ...] = ()
     duration: float = 0.0
-    graph: Graph = Graph([])
+    graph: Graph = NOTHING
 
     @property
     def metadata(self) -> dict[str, object]:

@@ -25,10 +25,11 @@ def graph_of(state: State, *, optimized: bool) -> Graph:
     if not optimized:
         return graph
     from pybuild.passes.dedupe import dedupe
+    from pybuild.passes.narrow_context import narrow_context
     from pybuild.passes.pipeline import run_passes
     from pybuild.passes.prune import prune
 
-    return run_passes(graph, PassContext(platform=state.platform or host_platform()), (dedupe, prune))
+    return run_passes(graph, PassContext(platform=state.platform or host_platform()), (dedupe, prune, narrow_context))
 
 
 def explain(state: State, *, optimized: bool) -> str:

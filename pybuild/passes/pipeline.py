@@ -14,12 +14,13 @@ import attrs
 from pybuild.llb.vertex import Graph
 from pybuild.passes.bind_platform import bind_platform
 from pybuild.passes.dedupe import dedupe
+from pybuild.passes.narrow_context import narrow_context
 from pybuild.passes.prune import prune
 from pybuild.passes.resolve import resolve
 from pybuild.passes.verify import Level, verify
 from pybuild.protocols import Pass, PassContext
 
-DEFAULT: tuple[Pass, ...] = (dedupe, resolve, bind_platform, dedupe, prune)
+DEFAULT: tuple[Pass, ...] = (dedupe, resolve, bind_platform, dedupe, prune, narrow_context)
 
 
 @attrs.frozen(kw_only=True)

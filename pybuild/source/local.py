@@ -23,6 +23,7 @@ from pybuild.llb.vertex import Vertex
 from pybuild.platform import Platform
 from pybuild.protocols import Ref, Session, SourceMetadata
 from pybuild.source.contextindex import ContextEntry, ContextIndex, ContextTree, scan, tree_digest
+from pybuild.source.followpaths import follow_paths
 from pybuild.source.ignorefile import read_ignore_file
 from pybuild.store.attributes import Attributes
 from pybuild.store.contenthash import Selection, content_digest
@@ -122,7 +123,8 @@ class LocalSource:
     def _look(self, vertex: Vertex, directory: Path) -> _Context:
         assert isinstance(vertex.op, SourceOp)
         given = dict(vertex.op.attrs)
-        include = _patterns(given.get("local.includepattern", "")) + _patterns(given.get("local.followpaths", ""))
+        include = _patterns(given.get("local.includepattern", ""))
+        follow = _patterns(given.get("local.followpaths", ""))
         exclude = _patterns(given.get("local.excludepatterns", ""))
         if not directory.is_dir():
             raise SourceFetchError(
@@ -130,7 +132,9 @@ class LocalSource:
             )
         directory = directory.resolve()
         exclude = read_ignore_file(directory) + exclude
-        name = digest_of("context", str(directory), tuple(include), tuple(exclude)).partition(":")[2]
+        name = digest_of("context", str(directory), tuple(include), tuple(follow), tuple(exclude)).partition(":")[2]
+        if follow:
+            include = [*include, *follow_paths(LayeredTree((directory,)), follow)]
         index = ContextIndex(self._store.root / "contexts" / name)
         tree = scan(directory, include, exclude)
         hashes = index.hashes(tree)

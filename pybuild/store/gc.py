@@ -188,9 +188,8 @@ class GarbageCollector:
                         gone.append((record, record.size if found or record.mutable else 0))
             blobs = [record for record in batch if record.kind == "content"]
             labelled = labelled_content(store) if blobs else set[str]()
-            for record in blobs:
-                if record.id not in labelled and self._delete_blob(connection, record):
-                    gone.append((record, record.size))
+            deleted = [r for r in blobs if r.id not in labelled and self._delete_blob(connection, r)]
+            gone += [(record, record.size) for record in deleted]
         store.snapshots.discard(numbers)
         yield from gone
         for record in batch:

@@ -89,15 +89,13 @@ def _wrapped(name: str) -> list[str]:
     lines: list[str] = []
     line = ""
     for word in name.split():
-        while len(word) > _WIDTH:
-            word, rest = word[:_WIDTH], word[_WIDTH:]
-            lines += [*([line] if line else []), word]
-            line, word = "", rest
-        if line and len(line) + 1 + len(word) > _WIDTH:
+        pieces = [word[start : start + _WIDTH] for start in range(0, len(word), _WIDTH)]
+        if line and len(line) + 1 + len(pieces[0]) <= _WIDTH:
+            pieces[0] = f"{line} {pieces[0]}"
+        elif line:
             lines.append(line)
-            line = word
-        else:
-            line = f"{line} {word}".strip()
+        *whole, line = pieces
+        lines += whole
     lines += [line] if line else []
     return lines if len(lines) <= _MAX_LINES else [*lines[: _MAX_LINES - 1], lines[_MAX_LINES - 1] + " …"]
 

@@ -78,7 +78,7 @@ def model_of(graph: Graph, steps: Sequence[StepResult] = ()) -> Model:
         graph: what to show.
         steps: how a build of exactly this graph went, to show states and times.
     """
-    results = {step.digest: step for step in steps}
+    results: dict[str, StepResult] = {step.digest: step for step in steps}
     numbers = {id(vertex): number for number, vertex in enumerate(graph.vertices, 1)}
     nodes = [_node(vertex, numbers[id(vertex)], results) for vertex in graph.vertices]
     links = [
