@@ -207,7 +207,7 @@ def _closure_of(hint: Any) -> Check:
         key, content = _closure(arguments[0]), _closure(arguments[1])
         return lambda value: (
             type(value) is dict
-            and all(key(name) and content(each) for name, each in cast("dict[Any, Any]", value).items())
+            and all(key(name) and content(each) for name, each in value.items())
         )
     return lambda _value: False
 

@@ -27,7 +27,7 @@ from pybuild.platform import Platform
 from pybuild.protocols import ImagePatch
 
 if TYPE_CHECKING:
-    from pybuild._api import BuildResult, Progress, SecretValue
+    from pybuild._api import BuildResult, Progress
     from pybuild.dsl.exec_state import ExecState
     from pybuild.protocols import Engine, OutputSpec
     from pybuild.viz.drawing import Drawing
@@ -439,7 +439,7 @@ class State(Configurable):
         engine: Engine | str = "auto",
         platforms: Sequence[str] = (),
         progress: Progress = "auto",
-        secrets: Mapping[str, SecretValue] | None = None,
+        secrets: Mapping[str, Any] | None = None,
         no_cache: bool | Sequence[str] = False,
     ) -> BuildResult:
         """Build this state; see `pybuild.build`.

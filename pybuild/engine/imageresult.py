@@ -8,6 +8,7 @@ frontend does with its `image` while it converts instructions (frontend/dockerfi
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import attrs
 
@@ -39,9 +40,10 @@ def apply_patch(base: ImageConfig, patch: ImagePatch) -> ImageConfig:
         'app'
     """
     config = base.config
-    for name in patch.cleared:
-        config = attrs.evolve(config, **{name: attrs.fields_dict(ContainerConfig)[name].default})
-    changes: dict[str, object] = {
+    # `evolve` by name is what the patch asks for; its members have the types of the config's own.
+    changes: dict[str, Any] = {name: attrs.fields_dict(ContainerConfig)[name].default for name in patch.cleared}
+    config = attrs.evolve(config, **changes)
+    changes = {
         "env": _merge_env(config.env, patch.env),
         "labels": tuple(sorted({**dict(config.labels), **dict(patch.labels)}.items())),
         "exposed_ports": _union(config.exposed_ports, patch.exposed_ports),

@@ -115,8 +115,8 @@ def _environment(op: ExecOp, user: User, session: Session) -> tuple[str, ...]:
             env.setdefault(name, value)
     for secret in op.secret_env:
         # An absent optional secret sets the variable to the empty string, as BuildKit does.
-        value = secret_value(session, secret.secret_id, optional=secret.optional) or b""
-        env[secret.name] = os.fsdecode(value)
+        found = secret_value(session, secret.secret_id, optional=secret.optional)
+        env[secret.name] = os.fsdecode(found or b"")
     ssh = [mount for mount in op.mounts if isinstance(mount, SshMount)]
     if ssh:
         env.setdefault("SSH_AUTH_SOCK", ssh[0].target)

@@ -13,11 +13,12 @@ import attrs
 from pybuild.llb.files import CopyAction
 from pybuild.llb.mounts import BindMount, CacheMount, Mount, SecretMount, SshMount, TmpfsMount
 from pybuild.llb.ops import BuildOp, DiffOp, ExecOp, FileOp, MergeOp, PassthroughOp, SourceOp
-from pybuild.llb.vertex import Graph, Vertex
+from pybuild.llb.vertex import Graph, Vertex, summary
 from pybuild.location import Location, display_path
 from pybuild.protocols import StepResult
 
 STAGE = "pybuild.stage"
+_NAME_LIMIT = 160
 NodeKind: TypeAlias = Literal["source", "exec", "file", "merge", "diff", "build", "passthrough"]
 EdgeKind: TypeAlias = Literal["base", "mount", "copy", "input"]
 
@@ -97,12 +98,12 @@ def _node(vertex: Vertex, number: int, results: Mapping[str, StepResult]) -> Nod
     op = vertex.op
     return Node(
         number=number,
-        name=_clean(vertex.name),
+        name=_clean(vertex.metadata.name or summary(op, _NAME_LIMIT)),
         kind=_kind(vertex),
         place=_place(location),
         snippet=_snippet(location),
         stage=dict(vertex.metadata.description).get(STAGE, ""),
-        mounts=tuple(_own_mounts(op.mounts)) if isinstance(op, ExecOp) else (),
+        mounts=(*_own_mounts(op.mounts), *_secret_variables(op)) if isinstance(op, ExecOp) else (),
         state=result.state if result is not None else "",
         duration=result.duration if result is not None else 0.0,
         size=result.size if result is not None else -1,
@@ -167,6 +168,10 @@ def _own_mounts(mounts: Sequence[Mount]) -> list[tuple[str, str]]:
             case _:
                 assert_never(mount)
     return found
+
+
+def _secret_variables(op: ExecOp) -> list[tuple[str, str]]:
+    return [(f"${secret.name}", f"secret {secret.secret_id}") for secret in op.secret_env]
 
 
 def _use(vertex: Vertex, position: int) -> tuple[EdgeKind, str]:
