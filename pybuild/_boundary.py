@@ -205,10 +205,7 @@ def _closure_of(hint: Any) -> Check:
         return lambda value: type(value) in containers and all(type(each) in exact or item(each) for each in value)
     if origin in (dict, abc.Mapping) and arguments:
         key, content = _closure(arguments[0]), _closure(arguments[1])
-        return lambda value: (
-            type(value) is dict
-            and all(key(name) and content(each) for name, each in value.items())
-        )
+        return lambda value: type(value) is dict and all(key(name) and content(each) for name, each in value.items())
     return lambda _value: False
 
 

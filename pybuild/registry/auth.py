@@ -1,0 +1,123 @@
+"""Authorization for registries: answers `WWW-Authenticate` challenges with basic credentials or bearer tokens.
+
+Specification: distribution's token authentication, and OAuth2 for identity tokens.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+from urllib.parse import urlencode
+
+import urllib3
+
+from pybuild.errors import SourceFetchError
+
+Credentials = tuple[str, str] | None
+_PARAMETER: Final = re.compile(r'([A-Za-z][\w-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_EARLY_SECONDS: Final = 10
+_TOKEN_USER: Final = "<token>"  # noqa: S105  # the word that says so, no secret
+_CLIENT: Final = "pybuild"
+
+
+def parse_challenge(header: str) -> tuple[str, dict[str, str]]:
+    """Scheme and parameters of a `WWW-Authenticate` header.
+
+    Example:
+        >>> parse_challenge('Bearer realm="https://auth.example/token",service="registry"')
+        ('bearer', {'realm': 'https://auth.example/token', 'service': 'registry'})
+    """
+    scheme, _, rest = header.strip().partition(" ")
+    found = {name.lower(): (quoted or plain) for name, quoted, plain in _PARAMETER.findall(rest)}
+    return scheme.lower(), found
+
+
+class Authorizer:
+    """Gives requests to one registry their `Authorization` header. Thread-safe.
+
+    Args:
+        pool: makes the requests for tokens.
+        credentials: asked once a registry wants to know who it is.
+    """
+
+    def __init__(self, pool: urllib3.PoolManager, credentials: Callable[[], Credentials]) -> None:
+        self._pool = pool
+        self._ask = credentials
+        self._lock = threading.Lock()
+        self._challenge: tuple[str, dict[str, str]] | None = None
+        self._tokens: dict[str, tuple[str, float]] = {}
+        self._known: tuple[Credentials] | None = None
+
+    def header(self, scope: str) -> str:
+        """The header's value for `scope`, "" while the registry has not asked for anything.
+
+        Raises:
+            SourceFetchError: the token cannot be had.
+        """
+        with self._lock:
+            if self._challenge is None:
+                return ""
+            scheme, parameters = self._challenge
+            if scheme == "basic":
+                pair = self._credentials()
+                return "" if pair is None else _basic(pair)
+            token, expires = self._tokens.get(scope, ("", 0.0))
+            if time.monotonic() >= expires:
+                token, seconds = self._fetch(parameters, scope)
+                self._tokens[scope] = token, time.monotonic() + seconds - _EARLY_SECONDS
+            return f"Bearer {token}"
+
+    def challenged(self, header: str, scope: str) -> bool:
+        """Take a challenge in; returns whether asking again makes sense."""
+        with self._lock:
+            first = self._challenge is None
+            scheme, parameters = parse_challenge(header)
+            if scheme not in ("basic", "bearer"):
+                return False
+            again = first or self._tokens.pop(scope, None) is not None
+            self._challenge = scheme, parameters
+            return again and (scheme == "bearer" or self._credentials() is not None)
+
+    def _credentials(self) -> Credentials:
+        if self._known is None:
+            self._known = (self._ask(),)
+        return self._known[0]
+
+    def _fetch(self, parameters: Mapping[str, str], scope: str) -> tuple[str, float]:
+        realm = parameters.get("realm", "")
+        if not realm.startswith(("https://", "http://")):
+            raise SourceFetchError(f'the registry names "{realm}" for tokens, which is not a URL')
+        fields = {"service": parameters.get("service", ""), "scope": scope}
+        pair = self._credentials()
+        try:
+            if pair is not None and pair[0] == _TOKEN_USER:
+                form = {**fields, "grant_type": "refresh_token", "refresh_token": pair[1], "client_id": _CLIENT}
+                answer = self._pool.request("POST", realm, fields=form, encode_multipart=False)
+            else:
+                headers = {} if pair is None else {"Authorization": _basic(pair)}
+                query = urlencode({name: value for name, value in fields.items() if value})
+                answer = self._pool.request("GET", f"{realm}?{query}", headers=headers)
+        except urllib3.exceptions.HTTPError as error:
+            raise SourceFetchError(f"cannot get a token from {realm}: {error}", transient=True) from error
+        if answer.status != 200:
+            hint = "log in with `docker login`" if answer.status in (401, 403) else ""
+            raise SourceFetchError(f"cannot get a token from {realm}: status {answer.status}", hint=hint)
+        return _token(answer.data, realm)
+
+
+def _token(data: bytes, realm: str) -> tuple[str, float]:
+    try:
+        document = json.loads(data)
+        token = str(document.get("token") or document["access_token"])
+        return token, float(document.get("expires_in") or 60)
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise SourceFetchError(f"{realm} did not answer with a token") from None
+
+
+def _basic(pair: tuple[str, str]) -> str:
+    return "Basic " + base64.b64encode(f"{pair[0]}:{pair[1]}".encode()).decode()
