@@ -45,7 +45,8 @@ CASES = {
         arguments=("ap",),
     ),
     "cycle between targets": Case(
-        body="@target(default=True)\ndef one() -> State:\n    return two()\n\n@target\ndef two() -> State:\n    return one()\n",
+        body="@target(default=True)\ndef one() -> State:\n    return two()\n\n"
+        "@target\ndef two() -> State:\n    return one()\n",
         code=3,
         says=("cycle", "one", "two"),
     ),
@@ -61,12 +62,14 @@ CASES = {
         says=("/m", "Buildfile.py:8"),
     ),
     "base image that does not exist": Case(
-        body='@target(default=True)\ndef t() -> State:\n    return oci_layout(os.environ["PYBUILD_BASE"], "no:such").run("true")\n',
+        body="@target(default=True)\ndef t() -> State:\n"
+        '    return oci_layout(os.environ["PYBUILD_BASE"], "no:such").run("true")\n',
         code=1,
         says=("no:such", "debian:bookworm", "Buildfile.py:8"),
     ),
     "layout that does not exist": Case(
-        body='@target(default=True)\ndef t() -> State:\n    return oci_layout("no-such-directory", "a:b").run("true")\n',
+        body="@target(default=True)\ndef t() -> State:\n"
+        '    return oci_layout("no-such-directory", "a:b").run("true")\n',
         code=1,
         says=("no-such-directory", "Buildfile.py:8"),
     ),
@@ -88,7 +91,8 @@ CASES = {
         arguments=("-o", "type=no-such-type,dest=x"),
     ),
     "secret that is not given": Case(
-        body='from pybuild import secret\n@target(default=True)\ndef t() -> State:\n    return base.run("true").mount(secret("k"))\n',
+        body="from pybuild import secret\n@target(default=True)\ndef t() -> State:\n"
+        '    return base.run("true").mount(secret("k"))\n',
         code=1,
         says=("secret k: not found",),
     ),

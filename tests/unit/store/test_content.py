@@ -43,7 +43,7 @@ def test_damage_is_noticed(store: Store) -> None:
 
 
 def test_an_error_discards(store: Store) -> None:
-    with pytest.raises(ZeroDivisionError), store.content.writer() as writer:
+    with pytest.raises(ZeroDivisionError), store.content.writer() as writer:  # noqa: PT012
         writer.write(b"data")
         raise ZeroDivisionError
     assert list((store.root / "ingest").iterdir()) == []

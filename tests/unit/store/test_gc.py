@@ -239,7 +239,7 @@ def test_long_chains_are_pruned_leaf_first(store: Store) -> None:
 
 
 def test_pruning_beside_builds(store: Store) -> None:
-    """Builds that look a result up under a lease find its tree as long as they hold it, whatever is pruned meanwhile."""
+    """Builds that look a result up under a lease find its tree for as long as they hold it."""
     script = """
 from pybuild.protocols import CacheRecord, Ref
 say("ready")

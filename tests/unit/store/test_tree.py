@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from pybuild.errors import NotFound, StoreError
 from pybuild.store.tree import FileKind, LayeredTree
+from pybuild.store.treecopy import remove_tree
 
 
 def put(layer: Path, files: dict[str, str | None]) -> Path:
-    """Write a layer: text is a file, None a directory, ">x" a link to x, "!" a whiteout, "opaque" an opaque directory."""
+    """Write a layer: text is a file, None a directory, ">x" a link to x, "!" a whiteout, "opaque" what it says."""
     layer.mkdir(exist_ok=True)
     for name, what in files.items():
         path = layer / name
@@ -155,6 +156,7 @@ def test_deep_trees_need_no_recursion(tmp_path: Path) -> None:
     tree = LayeredTree([deep])
     assert sum(1 for _ in tree.walk()) == 1201
     assert tree.lookup("/d" * 1200) is not None
+    remove_tree(deep)  # pytest's own clean-up recurses
 
 
 LAYERS = st.lists(
