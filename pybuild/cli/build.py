@@ -154,6 +154,8 @@ def _write_results(options: argparse.Namespace, result: BuildResult) -> None:
         return
     if image_id:
         print(result.digest)
+    if options.progress == "rawjson":
+        return
     if not result.exports:
         kept = "the result stays in the cache; write it with --output, such as -o type=oci,dest=image.tar"
         tags = "; --tag names an output, so it needs one" if options.tag else ""

@@ -46,7 +46,7 @@ def run_file(store: Store, op: FileOp, inputs: Sequence[Ref], hold: Callable[[st
         result = run_file_op(op, trees, workspace)
     except BaseException:
         for key in keys.values():
-            snapshots.remove(key)
+            snapshots.abandon(key)
         raise
     chosen = keys.pop(id(result))
     for key in keys.values():

@@ -85,6 +85,6 @@ def _compare(store: Store, lower: str, upper: str, hold: Callable[[str], None]) 
         write_diff(before, after, writer_for(store, key, ""))
         snapshots.commit(name, key)
     except BaseException:
-        snapshots.remove(key)
+        snapshots.abandon(key)
         raise
     return Ref(snapshot=name)

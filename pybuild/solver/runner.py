@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
 
-from pybuild.errors import CapabilityError, EngineUnavailable, StoreError
+from pybuild.errors import CapabilityError, EngineUnavailable
 from pybuild.llb.ops import BuildOp, DiffOp, ExecOp, FileOp, MergeOp, PassthroughOp, SourceOp
 from pybuild.platform import host_platform, matches
 from pybuild.protocols import Executor, Lease, ProgressSink, Ref, Session
@@ -21,9 +21,10 @@ from pybuild.solver.execmounts import ExecMounts
 from pybuild.solver.execstep import run_exec
 from pybuild.solver.filestep import run_file
 from pybuild.solver.mergestep import run_diff, run_merge
-from pybuild.solver.scheduler import Made
+from pybuild.solver.scheduler import Brought, Made
 from pybuild.solver.sources import SourceSet
 from pybuild.solver.state import Step
+from pybuild.store.space import reporting_full
 from pybuild.store.store import Store
 
 
@@ -59,12 +60,21 @@ class StepRunner:
         self._work = work
         self._sink = sink
 
-    async def fetch(self, step: Step) -> Ref:
+    async def fetch(self, step: Step) -> Brought:
         """See scheduler.Runner."""
-        return await asyncio.to_thread(self._sources.fetch, step.vertex, self._hold)
+        with reporting_full(self._store.root):
+            return await asyncio.to_thread(self._fetch, step)
+
+    def _fetch(self, step: Step) -> Brought:
+        here = self._sources.is_here(step.vertex)
+        return Brought(ref=self._sources.fetch(step.vertex, self._hold), fresh=not here)
 
     async def execute(self, step: Step, inputs: Sequence[Ref]) -> Made:
         """See scheduler.Runner."""
+        with reporting_full(self._store.root):
+            return await self._execute(step, inputs)
+
+    async def _execute(self, step: Step, inputs: Sequence[Ref]) -> Made:
         op = step.vertex.op
         match op:
             case ExecOp():
@@ -85,7 +95,7 @@ class StepRunner:
                     hint="use the BuildKit engine for build ops",
                 )
             case SourceOp():
-                return Made(refs={0: await self.fetch(step)})
+                return Made(refs={0: (await self.fetch(step)).ref})
             case _:
                 assert_never(op)
 
@@ -135,7 +145,4 @@ class StepRunner:
 
     def _discard(self, active: dict[int, str]) -> None:
         for key in active.values():
-            try:
-                self._store.snapshots.remove(key)
-            except StoreError:
-                continue  # collected at the next prune, once this build's lease has ended
+            self._store.snapshots.abandon(key)

@@ -38,10 +38,18 @@ class Made:
     size: int = -1
 
 
+@attrs.frozen(kw_only=True)
+class Brought:
+    """What fetching a source gave. `fresh`: it was not in the store before."""
+
+    ref: Ref
+    fresh: bool = True
+
+
 class Runner(Protocol):
     """Does the work of single steps (implemented in `runner.py`)."""
 
-    async def fetch(self, step: Step) -> Ref:
+    async def fetch(self, step: Step) -> Brought:
         """Bring a source in."""
         ...
 
@@ -256,12 +264,15 @@ class Scheduler:
     async def _fetch_source(self, step: Step) -> Ref:
         started = self.reporter.started(step)
         try:
-            ref = await self.runner.fetch(step)
+            brought = await self.runner.fetch(step)
         except BaseException as error:
             self.reporter.failed(step, started, error)
             raise _located(error, step) from None
-        self.reporter.done(step, started)
-        return ref
+        if brought.fresh:
+            self.reporter.done(step, started)
+        else:
+            self.reporter.cached(step)
+        return brought.ref
 
     async def _execute(self, step: Step) -> None:
         inputs = await asyncio.gather(*(self._ref(below, output) for below, output in step.inputs))

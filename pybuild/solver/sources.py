@@ -39,6 +39,10 @@ class Source(Protocol):
         """Its tree and how to hash it, when that can be had without fetching."""
         ...
 
+    def is_here(self, vertex: Vertex, platform: Platform) -> bool:
+        """Whether `fetch` would find its tree in the store."""
+        ...
+
     def fetch(self, vertex: Vertex, platform: Platform, hold: Hold) -> Ref:
         """Its tree as a committed snapshot. Raises SourceFetchError."""
         ...
@@ -68,6 +72,10 @@ class SourceSet:
         """See `plan.Sources`."""
         found = _at(vertex, lambda: self._source(vertex).tree(vertex, self._platform_of(vertex)))
         return None if found is None else content_key(found[0], selection, found[1])
+
+    def is_here(self, vertex: Vertex) -> bool:
+        """Whether `fetch` would find the source's tree in the store."""
+        return _at(vertex, lambda: self._source(vertex).is_here(vertex, self._platform_of(vertex)))
 
     def fetch(self, vertex: Vertex, hold: Hold) -> Ref:
         """The source's tree.

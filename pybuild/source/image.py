@@ -103,6 +103,10 @@ class ImageSource:
         hasher = ContentHasher(self._store.database)
         return tree, lambda path, selection: hasher.digest(snapshot, tree, path, selection)
 
+    def is_here(self, vertex: Vertex, platform: Platform) -> bool:
+        """See solver.sources.Source."""
+        return unpacked(self._store, self._image(vertex, platform).config.diff_ids) is not None
+
     def fetch(self, vertex: Vertex, platform: Platform, hold: Hold) -> Ref:
         """See solver.sources.Source: unpacks what is not there yet."""
         image = self._image(vertex, platform)

@@ -91,6 +91,10 @@ class LocalSource:
 
         return context.tree, digest
 
+    def is_here(self, vertex: Vertex, _platform: Platform) -> bool:
+        """See solver.sources.Source."""
+        return self._exists(self._context(vertex).snapshot)
+
     def fetch(self, vertex: Vertex, _platform: Platform, hold: Callable[[str], None]) -> Ref:
         """See solver.sources.Source: copies what changed into a new snapshot."""
         context = self._context(vertex)
@@ -154,7 +158,7 @@ class LocalSource:
         except AlreadyExists:
             snapshots.remove(key)
         except BaseException:
-            snapshots.remove(key)
+            snapshots.abandon(key)
             raise
 
     def _previous(self, context: _Context) -> str:

@@ -106,7 +106,7 @@ def _unpack_one(store: Store, blob: Descriptor, diff_id: Digest, parent: str, na
                 raise DigestMismatch(diff_id, applied.diff_id)
             snapshots.commit(name, key)
         except BaseException:
-            snapshots.remove(key)
+            snapshots.abandon(key)
             raise
         remember(store, name, Layer(descriptor=blob, diff_id=diff_id))
 

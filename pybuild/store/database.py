@@ -12,7 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pybuild.errors import StoreFull
+
 _BUSY_SECONDS = 60.0
+_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
 
 
 class Database:
@@ -47,18 +50,23 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction that holds the write lock from its first statement; rolled back when the block raises."""
+        """A transaction that holds the write lock from its first statement; rolled back when the block raises.
+
+        Raises:
+            StoreFull: no room for it.
+        """
         connection = self.connection
         if connection.in_transaction:
             yield connection
             return
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield connection
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
+        with _reporting_full(self.path):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                _roll_back(connection)
+                raise
 
     def close(self) -> None:
         """Close this thread's connection."""
@@ -66,3 +74,21 @@ class Database:
         if found is not None:
             found.close()
             self._local.connection = None
+
+
+@contextmanager
+def _reporting_full(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode not in _FULL:
+            raise
+        raise StoreFull(
+            f'no space left on the file system of "{path.parent}": the disk is full',
+            hint='free some with "pybuild prune", or use another --root',
+        ) from error
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:  # sqlite has done it already after some errors
+        connection.execute("ROLLBACK")

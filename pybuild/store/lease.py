@@ -8,6 +8,7 @@ still there. Deletion checks references in the same transaction in which it dele
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -17,7 +18,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from pybuild.errors import LeaseExpired
+from pybuild.errors import LeaseExpired, StoreFull
 from pybuild.protocols import CacheRecord, CacheStore
 from pybuild.store.database import Database
 from pybuild.store.locks import is_locked, lock_new_file
@@ -91,7 +92,8 @@ class LeaseManager:
             yield StoreLease(lease_id, self._database, self._cache)
         finally:
             try:
-                self._forget(lease_id)
+                with contextlib.suppress(StoreFull):  # a dead lease is swept by the next collection
+                    self._forget(lease_id)
             finally:
                 os.close(descriptor)
 

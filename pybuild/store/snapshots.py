@@ -8,6 +8,7 @@ not synced: after a power failure the newest snapshots may be damaged, as with B
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import sqlite3
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import attrs
 
-from pybuild.errors import AlreadyExists, NotFound, StoreError
+from pybuild.errors import AlreadyExists, NotFound, StoreError, StoreFull
 from pybuild.protocols import MountSpec, SnapshotInfo, SnapshotKind, Usage
 from pybuild.store.database import Database
 from pybuild.store.metadata import SCHEMA
@@ -205,6 +206,20 @@ class SnapshotTable(ABC):
                 raise StoreError(f'snapshot "{key}" has children', hint="remove those first")
             numbers = self.delete_row(connection, row)
         self.discard(numbers)
+
+    def abandon(self, key: str) -> None:
+        """Remove an active snapshot of which nothing will come, whatever happens: the caller has an error to report.
+
+        On a full disk the files go first, which makes room for the rest. What cannot be removed now is garbage from
+        the moment that this process ends.
+        """
+        with contextlib.suppress(StoreError):
+            try:
+                self.remove(key)
+            except StoreFull:
+                for child in list(self.upper(key).iterdir()):
+                    remove_tree(child)
+                self.remove(key)
 
     def delete_row(self, connection: sqlite3.Connection, row: Row) -> tuple[int, ...]:
         """Delete a row within the caller's transaction; returns the directories that nothing refers to any more."""

@@ -25,6 +25,6 @@ def reporting_full(root: Path) -> Generator[None, None, None]:
         if error.errno not in _FULL:
             raise
         raise StoreFull(
-            f'no space left on the file system of "{root}"',
+            f'no space left on the file system of "{root}": the disk is full',
             hint='free some with "pybuild prune", or use another --root',
         ) from error

@@ -103,7 +103,7 @@ def test_killing_one_ends_all(victim: str, small_root: Path, tmp_path: Path) -> 
     names = [path.stem for path in (tmp_path / "workers").iterdir() if path.suffix == ".lock"]
     assert len(names) == 1
     assert list((tmp_path / "workers" / names[0]).iterdir()) == []
-    assert sweep(tmp_path / "workers") == 1
+    wait_for(lambda: sweep(tmp_path / "workers") == 1, "the lock of the dead worker")
     assert list((tmp_path / "workers").iterdir()) == []
     assert not [path for path in cgroups.hierarchies() if os.path.exists(f"{path}/{cgroups.PARENT}/{names[0]}")]
     shutil.rmtree(tmp_path / "work")

@@ -108,11 +108,11 @@ class FakeWorld:
         is_directory = "" not in found
         return digest_of(tuple(sorted(found.items())), selection.context(is_directory=is_directory))
 
-    async def fetch(self, step: Step) -> Ref:
+    async def fetch(self, step: Step) -> Brought:
         op = step.vertex.op
         assert isinstance(op, SourceOp)
         self.fetched.append(op.identifier)
-        return self._new(self.trees[op.identifier])
+        return Brought(ref=self._new(self.trees[op.identifier]))
 
     async def execute(self, step: Step, inputs: Sequence[Ref]) -> Made:
         self.executed.append(step.vertex.name)
