@@ -199,10 +199,16 @@ class ExecError(SolveError):
     code = "exec-failed"
 
     def __init__(self, argv: Sequence[str], exit_code_of_step: int, *, log: bytes = b"", hint: str = "") -> None:
-        super().__init__(f'process "{" ".join(argv)}" exited with code {exit_code_of_step}', hint=hint)
+        super().__init__(f'process "{_shortened(argv)}" exited with code {exit_code_of_step}', hint=hint)
         self.argv = tuple(argv)
         self.exit_code_of_step = exit_code_of_step
         self.log = log
+
+
+def _shortened(argv: Sequence[str], limit: int = 160) -> str:
+    """A command on one line; the user's own line, shown below it, has all of it."""
+    text = " ".join(" ".join(argv).split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 class SourceFetchError(SolveError):

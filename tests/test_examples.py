@@ -34,7 +34,7 @@ def test_files(example: Path, base_layout: Path, tmp_path: Path) -> None:
     assert (site / "title.txt").read_text() == "Welcome\n"
     assert str((site / "home.html").readlink()) == "index.html"
     assert (site / "home.html").exists()
-    assert (site / "uploads").stat().st_mode & 0o7777 == 0o1777
+    assert (site / "uploads").stat().st_mode & 0o7777 == 0o777
     assert list(site.rglob("*.draft")) == []
     assert list((example / "pages").rglob("*.draft")) != []
 

@@ -14,5 +14,5 @@ def site(title: str = "Hello") -> State:
         .copy("pages", "/srv", exclude=["*.draft"])
         .write("/srv/title.txt", f"{title}\n")
         .symlink("index.html", "/srv/home.html")
-        .mkdir("/srv/uploads", mode=0o1777)
+        .mkdir("/srv/uploads", mode=0o777)
     )

@@ -6,34 +6,25 @@ replaces what is in its way, directories merge. Members are only ever written th
 
 from __future__ import annotations
 
-import io
 import stat as statmod
-import tarfile
-import zlib
-from collections.abc import Generator
-from contextlib import contextmanager
-from typing import IO, Final, cast
+from typing import BinaryIO, Final, cast
 
 from pybuild.errors import UnsafeArchive
 from pybuild.solver.fileactions import IDs, make_directories
 from pybuild.store.attributes import CAPABILITY, Attributes
+from pybuild.store.compression import decompressed, reporting_damage
+from pybuild.store.tarread import Member, TarReader
 from pybuild.store.treewriter import TreeWriter
 
-_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
-_XATTR: Final = f"SCHILY.xattr.{CAPABILITY}"
-_DEVICES: Final = {
-    tarfile.CHRTYPE: statmod.S_IFCHR,
-    tarfile.BLKTYPE: statmod.S_IFBLK,
-    tarfile.FIFOTYPE: statmod.S_IFIFO,
-}
+_SMALL: Final = 1 << 20
 
 
 def is_archive(real: str) -> bool:
     """Whether the file is a tar archive with at least one member, plain or compressed."""
     try:
-        with _open(real) as archive:
-            return archive.next() is not None
-    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError):
+        with open(real, "rb") as file, reporting_damage("file"), decompressed(file) as plain:
+            return next(iter(TarReader(plain)), None) is not None
+    except UnsafeArchive:
         return False
 
 
@@ -50,31 +41,11 @@ def unpack(writer: TreeWriter, real: str, target: str, owner: IDs | None) -> Non
         UnsafeArchive: the archive is damaged, or a member's hard link leads out of `target`.
     """
     extraction = _Extraction(writer, target, owner)
-    try:
-        with _open(real) as archive:
-            for member in archive:
-                extraction.add(archive, member)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise UnsafeArchive(f"the archive is damaged: {error}") from error
+    with open(real, "rb") as file, reporting_damage("archive"), decompressed(file) as plain:
+        reader = TarReader(plain)
+        for member in reader:
+            extraction.add(reader, member)
     extraction.finish()
-
-
-@contextmanager
-def _open(real: str) -> Generator[tarfile.TarFile]:
-    with open(real, "rb") as file:
-        magic = file.read(4)
-        file.seek(0)
-        if magic != _ZSTD_MAGIC:
-            with tarfile.open(fileobj=file, mode="r|*", errors="surrogateescape") as archive:
-                yield archive
-            return
-        import zstandard
-
-        with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as plain:
-            # The reader is a file in all but its type: tarfile only calls read().
-            stream = cast("IO[bytes]", plain)
-            with tarfile.open(fileobj=stream, mode="r|", errors="surrogateescape") as archive:
-                yield archive
 
 
 class _Extraction:
@@ -86,7 +57,7 @@ class _Extraction:
         self._owner = owner
         self._times: dict[str, int] = {}
 
-    def add(self, archive: tarfile.TarFile, member: tarfile.TarInfo) -> None:
+    def add(self, reader: TarReader, member: Member) -> None:
         """Create one member."""
         writer = self._writer
         parent, name = self._place(member.name)
@@ -96,26 +67,30 @@ class _Extraction:
         path = f"{parent.rstrip('/')}/{name}"
         existing = writer.view.lookup(path, follow=False)
         attributes = self._attributes(member)
-        if member.isdir():
-            if existing is not None and existing.is_dir:
-                writer.set_attributes(path, attributes)
-            else:
+        match member.kind:
+            case statmod.S_IFDIR:
+                if existing is not None and existing.is_dir:
+                    writer.set_attributes(path, attributes)
+                else:
+                    self._remove(path, present=existing is not None)
+                    writer.mkdir(path, attributes)
+                self._times[path] = member.mtime_ns
+            case 0:
+                self._link(path, member)
+            case statmod.S_IFREG:
                 self._remove(path, present=existing is not None)
-                writer.mkdir(path, attributes)
-            self._times[path] = attributes.mtime_ns or 0
-            return
-        if member.islnk():
-            self._link(path, member)
-            return
-        self._remove(path, present=existing is not None)
-        if member.issym():
-            writer.symlink(path, member.linkname, attributes)
-        elif member.isreg():
-            content = archive.extractfile(member)
-            writer.write_file(path, cast("io.BufferedReader", content), attributes)
-        elif member.type in _DEVICES:
-            device = _device(member)
-            writer.mknod(path, _DEVICES[member.type], device, attributes)
+                content = reader.read() if member.size <= _SMALL else cast("BinaryIO", reader)
+                writer.write_file(path, content, attributes)
+            case statmod.S_IFLNK:
+                self._remove(path, present=existing is not None)
+                writer.symlink(path, member.link, attributes)
+            case kind:
+                if kind == statmod.S_IFCHR and member.device == 0:
+                    raise UnsafeArchive(
+                        f'"{member.name}" is a character device 0:0, which means "removed" to overlayfs'
+                    )
+                self._remove(path, present=existing is not None)
+                writer.mknod(path, kind, member.device, attributes)
 
     def finish(self) -> None:
         """Give directories the archive's times, now that nothing is put into them any more."""
@@ -139,24 +114,17 @@ class _Extraction:
         if present:
             self._writer.remove(path)
 
-    def _link(self, path: str, member: tarfile.TarInfo) -> None:
-        parent, name = self._place(member.linkname)
+    def _link(self, path: str, member: Member) -> None:
+        parent, name = self._place(member.link)
         existing = f"{parent.rstrip('/')}/{name}"
         entry = self._writer.view.lookup(existing, follow=False)
         if entry is None or entry.is_dir:
-            raise UnsafeArchive(f'"{member.name}": no file "{member.linkname}" to be linked to')
+            raise UnsafeArchive(f'"{member.name}": no file "{member.link}" to be linked to')
         if existing != path:
             self._remove(path, present=self._writer.view.lookup(path, follow=False) is not None)
             self._writer.link(path, existing)
 
-    def _attributes(self, member: tarfile.TarInfo) -> Attributes:
+    def _attributes(self, member: Member) -> Attributes:
         uid, gid = self._owner or (member.uid, member.gid)
-        capability = member.pax_headers.get(_XATTR)
-        xattrs = ((CAPABILITY, capability.encode("utf-8", "surrogateescape")),) if capability else ()
-        return Attributes(member.mode & 0o7777, uid, gid, round(member.mtime * 1_000_000_000), xattrs)
-
-
-def _device(member: tarfile.TarInfo) -> int:
-    import os
-
-    return 0 if member.type == tarfile.FIFOTYPE else os.makedev(member.devmajor, member.devminor)
+        xattrs = tuple(pair for pair in member.xattrs if pair[0] == CAPABILITY)
+        return Attributes(member.mode, uid, gid, member.mtime_ns, xattrs)

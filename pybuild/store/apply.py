@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat as statmod
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, cast
@@ -20,7 +19,7 @@ import attrs
 from pybuild.digest import Digest
 from pybuild.errors import NotFound, StoreError, UnsafeArchive
 from pybuild.store.attributes import Attributes, apply_attributes
-from pybuild.store.compression import decompressed
+from pybuild.store.compression import decompressed, reporting_damage
 from pybuild.store.tarread import Member, TarReader
 from pybuild.store.treewriter import TreeWriter, Whiteouts
 
@@ -72,22 +71,15 @@ def apply_layer(
     Raises:
         UnsafeArchive: it is damaged, unknown, too large, or a hard link in it leads to nothing.
     """
-    try:
-        with decompressed(stream) as plain:
-            hashed = _Hashed(plain, limits or Limits(), stream)
-            application = _Application(TreeWriter(lowers, upper, whiteouts=whiteouts))
-            reader = TarReader(cast("BinaryIO", hashed))
-            for member in reader:
-                hashed.count_entry()
-                application.add(member, reader)
-            hashed.finish()
-            application.finish()
-    except (EOFError, zlib.error) as error:
-        raise UnsafeArchive(f"the layer is damaged: {error}") from error
-    except Exception as error:
-        if type(error).__name__ in ("ZstdError", "IsalError", "BadGzipFile"):
-            raise UnsafeArchive(f"the layer is damaged: {error}") from error
-        raise
+    with reporting_damage("layer"), decompressed(stream) as plain:
+        hashed = _Hashed(plain, limits or Limits(), stream)
+        application = _Application(TreeWriter(lowers, upper, whiteouts=whiteouts))
+        reader = TarReader(cast("BinaryIO", hashed))
+        for member in reader:
+            hashed.count_entry()
+            application.add(member, reader)
+        hashed.finish()
+        application.finish()
     return Applied(diff_id=hashed.digest, size=application.size, entries=hashed.entries)
 
 

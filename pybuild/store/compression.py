@@ -10,9 +10,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import IO, BinaryIO, Final, Literal, Protocol, TypeAlias, cast
 
+from pybuild.errors import UnsafeArchive
+
 Compression: TypeAlias = Literal["gzip", "zstd", "uncompressed"]
 COMPRESSIONS: Final[tuple[Compression, ...]] = ("gzip", "zstd", "uncompressed")
 _GZIP_MAGIC: Final = b"\x1f\x8b"
+_BZIP2_MAGIC: Final = b"BZh"
+_XZ_MAGIC: Final = b"\xfd7zX"
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _BUFFER: Final = 1 << 20
 _GZIP_LEVEL: Final = 1
@@ -59,7 +63,48 @@ def decompressed(stream: BinaryIO) -> Generator[BinaryIO, None, None]:
             with zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True, closefd=False) as reader:
                 yield cast("BinaryIO", reader)
         case "uncompressed":
-            yield stream
+            with _others(stream, start) as plain:
+                yield plain
+
+
+@contextmanager
+def _others(stream: BinaryIO, start: bytes) -> Generator[BinaryIO, None, None]:
+    """What archives of users, never layers, are compressed with."""
+    if start.startswith(_BZIP2_MAGIC):
+        import bz2
+
+        with bz2.BZ2File(stream) as file:
+            yield cast("BinaryIO", file)
+    elif start.startswith(_XZ_MAGIC):
+        import lzma
+
+        with lzma.LZMAFile(stream) as file:
+            yield cast("BinaryIO", file)
+    else:
+        yield stream
+
+
+@contextmanager
+def reporting_damage(what: str) -> Generator[None, None, None]:
+    """Turn what decompressors raise for damaged data into one error.
+
+    Args:
+        what: is damaged, for the message.
+
+    Raises:
+        UnsafeArchive: instead of theirs.
+    """
+    import zlib
+
+    try:
+        yield
+    except (EOFError, zlib.error) as error:
+        raise UnsafeArchive(f"the {what} is damaged: {error}") from error
+    except Exception as error:
+        # The classes belong to libraries that need not even be loaded.
+        if type(error).__name__ in ("ZstdError", "IsalError", "BadGzipFile", "LZMAError"):
+            raise UnsafeArchive(f"the {what} is damaged: {error}") from error
+        raise
 
 
 def _open_gzip(stream: BinaryIO) -> BinaryIO:

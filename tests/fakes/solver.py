@@ -19,7 +19,7 @@ from pybuild.protocols import CacheLink, CacheRecord, ProgressEvent, Ref
 from pybuild.solver.cachemap import Selection
 from pybuild.solver.plan import Planner
 from pybuild.solver.report import Reporter
-from pybuild.solver.scheduler import Made, Scheduler
+from pybuild.solver.scheduler import Brought, Made, Scheduler
 from pybuild.solver.state import Job, Step
 
 
