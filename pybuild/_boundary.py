@@ -19,6 +19,7 @@ from pybuild.location import capture, is_own_code
 F = TypeVar("F", bound=Callable[..., Any])
 Check = Callable[[Any], bool]
 
+_CALLABLE: Any = abc.Callable
 _SEQUENCES = {list: (list, tuple), tuple: (tuple,), set: (set,), frozenset: (frozenset,)}
 _ABSTRACT = {
     abc.Sequence: (list, tuple),
@@ -195,7 +196,7 @@ def _closure_of(hint: Any) -> Check:
         return lambda value: isinstance(value, hint)
     if origin is Literal:
         return lambda value: type(value) in (str, int) and value in arguments
-    if origin is abc.Callable:
+    if origin is _CALLABLE:
         return callable
     containers = _SEQUENCES.get(cast("Any", origin)) or _ABSTRACT.get(cast("Any", origin))
     if containers and arguments:
@@ -205,7 +206,10 @@ def _closure_of(hint: Any) -> Check:
         return lambda value: type(value) in containers and all(type(each) in exact or item(each) for each in value)
     if origin in (dict, abc.Mapping) and arguments:
         key, content = _closure(arguments[0]), _closure(arguments[1])
-        return lambda value: type(value) is dict and all(key(name) and content(each) for name, each in value.items())
+        return lambda value: (
+            type(value) is dict
+            and all(key(name) and content(each) for name, each in cast("Mapping[Any, Any]", value).items())
+        )
     return lambda _value: False
 
 
@@ -231,7 +235,7 @@ def describe(hint: Any) -> str:
     if hint is Ellipsis:
         return "..."
     name: str = getattr(origin or hint, "__name__", str(hint))
-    if origin is abc.Callable:
+    if origin is _CALLABLE:
         return "a function"
     return f"{name}[{', '.join(describe(each) for each in arguments)}]" if arguments else name
 

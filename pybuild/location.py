@@ -133,8 +133,8 @@ def capture() -> Location:
         True
     """
     found: list[tuple[CodeType, int]] = []
-    frame: FrameType | None = sys._getframe(1)
-    outermost = frame
+    outermost = sys._getframe(1)
+    frame: FrameType | None = outermost
     while frame is not None and len(found) < _MAX_FRAMES:
         code = frame.f_code
         user = _is_user_file.get(code.co_filename)
@@ -143,7 +143,7 @@ def capture() -> Location:
         if user:
             found.append((code, frame.f_lasti))
         outermost, frame = frame, frame.f_back
-    if not found and outermost is not None:
+    if not found:
         found.append((outermost.f_code, outermost.f_lasti))
     return Location._captured(tuple(found))
 

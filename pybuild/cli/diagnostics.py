@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from typing import TextIO
+from typing import TextIO, cast
 
 from pybuild.errors import EXIT_INTERRUPTED, ExecError, InternalError, PybuildError
 from pybuild.location import Location
@@ -51,7 +51,8 @@ def report(error: BaseException, out: TextIO | None = None) -> int:
 
 def _flat(error: BaseException) -> Iterator[BaseException]:
     if isinstance(error, BaseExceptionGroup):
-        for member in error.exceptions:
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        for member in group.exceptions:
             yield from _flat(member)
     else:
         yield error

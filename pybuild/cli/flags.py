@@ -94,7 +94,7 @@ def parse_output(text: str) -> OutputSpec:
     from pybuild.exporter import TYPES
     from pybuild.protocols import OutputSpec
 
-    fields = next(csv.reader([text]), [])
+    fields: list[str] = next(csv.reader([text]), list[str]())
     if len(fields) == 1 and "=" not in fields[0]:
         if not fields[0]:
             raise UsageError("--output must not be empty")

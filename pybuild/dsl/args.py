@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from types import NoneType, SimpleNamespace, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import attrs
 
@@ -63,7 +63,8 @@ def parameters(function: Callable[..., object], name: str, location: Location) -
                 locations=[location],
                 hint="parameters are given as --arg name=value; avoid *, ** and positional-only ones",
             )
-        implied = type(parameter.default) if type(parameter.default) in _SIMPLE else str
+        kind = cast("type[object]", type(parameter.default))
+        implied = kind if kind in _SIMPLE else str
         found.append(Parameter(parameter.name, hints.get(parameter.name, implied), parameter.default))
     return tuple(found)
 

@@ -100,7 +100,7 @@ class _Pickler(_PythonPickler):
         reduced = self._reducers.reducer_override(obj)
         if not isinstance(reduced, tuple):
             return NotImplemented if not isinstance(obj, ModuleType) else _normal_module(obj, self.dispatch_table)
-        return _normal(reduced)
+        return _normal(reduced)  # pyright: ignore[reportUnknownArgumentType]  # cloudpickle has no types
 
     def save_text(self, obj: str) -> None:
         super().save_str(_MAIN if obj.startswith(_BUILDFILE) else obj)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,7 +64,7 @@ class LateExecutor:
 @asynccontextmanager
 async def execution(
     build: Build, lease: Lease, session: Session, sink: ProgressSink, reporter: Reporter, start: Start
-) -> AsyncIterator[Scheduler]:
+) -> AsyncGenerator[Scheduler]:
     """A scheduler for the build's job, with all that it needs.
 
     Args:

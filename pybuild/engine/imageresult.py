@@ -16,7 +16,7 @@ from pybuild.llb.files import CopyAction, MkdirAction, MkfileAction, RmAction, S
 from pybuild.llb.ops import ExecOp, FileOp, SourceOp
 from pybuild.llb.vertex import Edge, Vertex
 from pybuild.llb.walk import origin, primary_input
-from pybuild.oci.imageconfig import ContainerConfig, History, ImageConfig, scratch_config
+from pybuild.oci.imageconfig import ContainerConfig, History, ImageConfig, scratch_config, variables
 from pybuild.platform import Platform
 from pybuild.protocols import ImagePatch, MetadataResolver
 
@@ -60,7 +60,7 @@ def apply_patch(base: ImageConfig, patch: ImagePatch) -> ImageConfig:
 
 def _merge_env(base: tuple[str, ...], added: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """Variables of the base keep their place and take the new value; new ones follow in order."""
-    merged = dict(item.partition("=")[::2] for item in base)
+    merged = variables(base)
     merged.update(added)
     return tuple(f"{name}={value}" for name, value in merged.items())
 

@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from typing import cast
 
 from pybuild.engine.channel import Call, Cancel, Channel, Done, Event, Failed, Reply, Start
 from pybuild.errors import InternalError, PybuildError, SolveError
@@ -57,9 +58,8 @@ class ChannelSession:
         value = self._ask("credentials", registry)
         if value is None:
             return None
-        assert isinstance(value, tuple)
-        user, password = value
-        return str(user), str(password)
+        user, password = cast("tuple[str, str]", value)
+        return user, password
 
     def ssh_socket(self, agent_id: str) -> Path | None:
         """See protocols.Session."""

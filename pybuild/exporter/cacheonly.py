@@ -13,7 +13,7 @@ class CacheOnlyExporter:
 
     type = "cacheonly"
 
-    def export(self, source: ExportInput, _report: Callable[[str], None]) -> ExportResult:
+    def export(self, source: ExportInput, report: Callable[[str], None]) -> ExportResult:
         """See protocols.Exporter. Raises ExportError for attributes."""
         Attributes(source.output, known=()).done()
         return ExportResult(type=self.type)

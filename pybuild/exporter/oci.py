@@ -17,6 +17,7 @@ from pybuild.errors import ExportError
 from pybuild.exporter.attributes import Attributes
 from pybuild.exporter.destination import open_destination
 from pybuild.exporter.image import Image, assemble
+from pybuild.oci.document import as_object
 from pybuild.protocols import ExportInput, ExportResult
 from pybuild.store.compression import COMPRESSIONS, Compression
 from pybuild.store.layers import LayerForm
@@ -199,7 +200,7 @@ def _others(index: str, descriptor: dict[str, object]) -> list[dict[str, object]
 
 def _name_of(descriptor: dict[str, object]) -> object:
     annotations = descriptor.get("annotations")
-    return annotations.get(_IMAGE_NAME) if isinstance(annotations, dict) else None
+    return as_object(annotations).get(_IMAGE_NAME)
 
 
 def _docker_manifest(image: Image, names: list[str]) -> bytes:

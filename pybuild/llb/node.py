@@ -7,10 +7,10 @@ by hand; a field stays out of it only by `field(metadata=NOT_IN_DIGEST)`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from operator import attrgetter
-from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Self, TypeVar, cast, dataclass_transform
 
 import attrs
 
@@ -73,7 +73,8 @@ def _plain(value: object) -> object:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, tuple):
-        return tuple(item if type(item) in _ATOMS else _plain(item) for item in value)
+        items = cast("tuple[object, ...]", value)
+        return tuple(item if type(item) in _ATOMS else _plain(item) for item in items)
     if isinstance(value, str):
         return str(value)
     raise TypeError(f"{type(value).__name__} cannot be part of the graph")
@@ -98,7 +99,8 @@ Pairs = tuple[tuple[str, str], ...]
 """A frozen string mapping: (key, value) sorted by key, or in the user's order where the field says so."""
 
 
-def sorted_pairs(mapping: object) -> Pairs:
+def sorted_pairs(mapping: Mapping[str, str] | Iterable[tuple[str, str]]) -> Pairs:
     """Turn a mapping, or pairs, into sorted pairs."""
-    items = mapping.items() if isinstance(mapping, dict) else mapping
-    return tuple(sorted((str(key), str(value)) for key, value in items))  # type: ignore[attr-defined]  # pairs otherwise
+    if isinstance(mapping, Mapping):
+        mapping = cast("Mapping[str, str]", mapping).items()
+    return tuple(sorted((str(key), str(value)) for key, value in mapping))

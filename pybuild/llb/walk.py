@@ -139,15 +139,12 @@ def _first_of(op: Op) -> int:
 
 def origin(edge: Edge) -> Vertex | None:
     """The source vertex from which `edge`'s file system descends along primary inputs; None for scratch."""
-    current: Edge | None = edge
-    while current is not None:
-        below = primary_input(current)
-        if below is None:
-            from pybuild.llb.ops import SourceOp
+    from pybuild.llb.ops import SourceOp
 
-            return current.vertex if isinstance(current.vertex.op, SourceOp) else None
+    current = edge
+    while (below := primary_input(current)) is not None:
         current = below
-    return None
+    return current.vertex if isinstance(current.vertex.op, SourceOp) else None
 
 
 def flatten(heads: Sequence[Edge]) -> list[Row]:

@@ -6,12 +6,13 @@ Parsing is strict about types and lenient about unknown members, which are kept 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
 from pybuild.digest import Digest
 from pybuild.errors import DefinitionError
+from pybuild.oci.document import as_list, as_names, as_object, as_pairs, as_strings, load_object
 from pybuild.platform import Platform
 
 Pairs = tuple[tuple[str, str], ...]
@@ -77,7 +78,18 @@ class ImageConfig:
 
     def environment(self) -> dict[str, str]:
         """The environment variables, in order."""
-        return dict(item.partition("=")[::2] for item in self.config.env)
+        return variables(self.config.env)
+
+
+def variables(items: Iterable[str]) -> dict[str, str]:
+    """`NAME=VALUE` texts as a mapping, in order; the last value of a name counts.
+
+    Example:
+        >>> variables(["A=1", "B=x=y"])
+        {'A': '1', 'B': 'x=y'}
+    """
+    pairs = (item.partition("=") for item in items)
+    return {name: value for name, _, value in pairs}
 
 
 def scratch_config(platform: Platform) -> ImageConfig:
@@ -92,13 +104,12 @@ def parse_image_config(data: bytes) -> ImageConfig:
         DefinitionError: it is not JSON, or a member has the wrong type.
     """
     try:
-        document = json.loads(data)
-        return _from_document(document)
+        return _from_document(load_object(data))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DefinitionError(f"invalid image config: {error}") from error
 
 
-def _from_document(document: dict[str, object]) -> ImageConfig:
+def _from_document(document: Mapping[str, object]) -> ImageConfig:
     known = {
         "architecture",
         "os",
@@ -111,24 +122,16 @@ def _from_document(document: dict[str, object]) -> ImageConfig:
         "created",
         "author",
     }
-    raw = document.get("config") or {}
-    rootfs = document.get("rootfs") or {}
-    features = document.get("os.features") or ()
-    history = document.get("history") or ()
-    assert isinstance(raw, dict)
-    assert isinstance(rootfs, dict)
-    assert isinstance(features, list | tuple)
-    assert isinstance(history, list | tuple)
     return ImageConfig(
         platform=Platform(
             str(document.get("os") or "linux"),
             str(document.get("architecture") or ""),
             str(document.get("variant") or ""),
             str(document.get("os.version") or ""),
-            tuple(str(item) for item in features),
+            as_strings(document.get("os.features")),
         ),
-        config=_container_config(raw),
-        diff_ids=tuple(Digest(str(item)) for item in rootfs.get("diff_ids") or ()),
+        config=_container_config(as_object(document.get("config"))),
+        diff_ids=tuple(Digest(item) for item in as_strings(as_object(document.get("rootfs")).get("diff_ids"))),
         history=tuple(
             History(
                 created=str(entry.get("created") or ""),
@@ -137,7 +140,7 @@ def _from_document(document: dict[str, object]) -> ImageConfig:
                 comment=str(entry.get("comment") or ""),
                 empty_layer=bool(entry.get("empty_layer")),
             )
-            for entry in history
+            for entry in map(as_object, as_list(document.get("history")))
         ),
         created=str(document.get("created") or ""),
         author=str(document.get("author") or ""),
@@ -166,20 +169,18 @@ _CONTAINER_MEMBERS = frozenset(
 
 def _container_config(raw: Mapping[str, object]) -> ContainerConfig:
     check = raw.get("Healthcheck")
-    labels = raw.get("Labels") or {}
-    assert isinstance(labels, dict)
     return ContainerConfig(
         user=str(raw.get("User") or ""),
         env=_strings(raw.get("Env")) or (),
         entrypoint=_strings(raw.get("Entrypoint")),
         cmd=_strings(raw.get("Cmd")),
         working_dir=str(raw.get("WorkingDir") or ""),
-        labels=tuple(sorted((str(key), str(value)) for key, value in labels.items())),
-        exposed_ports=_names(raw.get("ExposedPorts")),
-        volumes=_names(raw.get("Volumes")),
+        labels=as_pairs(raw.get("Labels")),
+        exposed_ports=as_names(raw.get("ExposedPorts")),
+        volumes=as_names(raw.get("Volumes")),
         stop_signal=str(raw.get("StopSignal") or ""),
         shell=_strings(raw.get("Shell")),
-        healthcheck=_healthcheck(check) if isinstance(check, dict) else None,
+        healthcheck=None if check is None else _healthcheck(as_object(check)),
         on_build=_strings(raw.get("OnBuild")) or (),
         args_escaped=bool(raw.get("ArgsEscaped")),
         other=tuple((name, json.dumps(value)) for name, value in raw.items() if name not in _CONTAINER_MEMBERS),
@@ -187,15 +188,7 @@ def _container_config(raw: Mapping[str, object]) -> ContainerConfig:
 
 
 def _strings(value: object) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    if not isinstance(value, list):
-        raise TypeError(f"expected a list of strings, got {value!r}")
-    return tuple(str(item) for item in value)
-
-
-def _names(value: object) -> tuple[str, ...]:
-    return tuple(sorted(str(name) for name in value)) if isinstance(value, dict | list) else ()
+    return None if value is None else as_strings(value)
 
 
 def _healthcheck(raw: Mapping[str, object]) -> Healthcheck:

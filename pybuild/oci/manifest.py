@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import cast
 
 import attrs
 
@@ -12,6 +10,7 @@ from pybuild.digest import Digest, parse_digest
 from pybuild.errors import DefinitionError, PybuildError
 from pybuild.oci import mediatypes
 from pybuild.oci.descriptor import Descriptor
+from pybuild.oci.document import as_list, as_object, as_pairs, as_strings, load_object
 from pybuild.platform import Platform
 
 
@@ -41,19 +40,17 @@ def parse_manifest(data: bytes, media_type: str = "") -> Manifest | Index:
         Index(manifests=())
     """
     try:
-        document = json.loads(data)
-        if not isinstance(document, dict):
-            raise TypeError("not an object")
-        kind = document.get("mediaType") or media_type
+        document = load_object(data)
+        kind = str(document.get("mediaType") or media_type)
         if document.get("schemaVersion") != 2:
             raise ValueError(f"schema version {document.get('schemaVersion')!r} is not supported")
         if kind in mediatypes.INDEXES or ("manifests" in document and "layers" not in document):
-            return Index(manifests=tuple(parse_descriptor(item) for item in document["manifests"]))
+            return Index(manifests=tuple(parse_descriptor(item) for item in as_list(document["manifests"])))
         if kind and kind not in mediatypes.MANIFESTS:
             raise ValueError(f'media type "{kind}" is not an image')
         return Manifest(
             config=parse_descriptor(document["config"]),
-            layers=tuple(parse_descriptor(item) for item in document["layers"]),
+            layers=tuple(parse_descriptor(item) for item in as_list(document["layers"])),
         )
     except (ValueError, TypeError, KeyError, AttributeError, PybuildError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
@@ -62,27 +59,21 @@ def parse_manifest(data: bytes, media_type: str = "") -> Manifest | Index:
 
 def parse_descriptor(document: object) -> Descriptor:
     """A descriptor from JSON. Raises TypeError, ValueError, KeyError."""
-    if not isinstance(document, dict):
-        raise TypeError("a descriptor must be an object")
-    members = cast("Mapping[str, object]", document)
+    members = as_object(document)
     size = members["size"]
     media_type = members["mediaType"]
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise TypeError(f"size must be a number of bytes, got {size!r}")
     if not isinstance(media_type, str):
         raise TypeError(f"mediaType must be text, got {media_type!r}")
-    annotations = members.get("annotations") or {}
     platform = members.get("platform")
-    urls = members.get("urls") or ()
-    if not isinstance(annotations, dict) or not isinstance(urls, list | tuple):
-        raise TypeError("annotations must be an object, urls a list")
     return Descriptor(
         media_type=media_type,
         digest=_digest(members["digest"]),
         size=size,
-        annotations=tuple(sorted((str(name), str(value)) for name, value in annotations.items())),
-        platform=_platform(cast("Mapping[str, object]", platform)) if isinstance(platform, dict) else None,
-        urls=tuple(str(url) for url in urls),
+        annotations=as_pairs(members.get("annotations")),
+        platform=None if platform is None else _platform(as_object(platform)),
+        urls=as_strings(members.get("urls")),
     )
 
 
@@ -93,11 +84,10 @@ def _digest(value: object) -> Digest:
 
 
 def _platform(document: Mapping[str, object]) -> Platform:
-    features = document.get("os.features") or ()
     return Platform(
         os=str(document.get("os", "")),
         architecture=str(document.get("architecture", "")),
         variant=str(document.get("variant") or ""),
         os_version=str(document.get("os.version") or ""),
-        os_features=tuple(str(feature) for feature in features) if isinstance(features, list) else (),
+        os_features=as_strings(document.get("os.features")),
     )

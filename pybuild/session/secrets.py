@@ -71,7 +71,8 @@ def _fields(text: str) -> dict[str, str]:
     import csv
 
     given: dict[str, str] = {}
-    for field in next(csv.reader([text]), []):
+    fields: list[str] = next(csv.reader([text]), list[str]())
+    for field in fields:
         key, equals, value = field.partition("=")
         key = key.strip().lower()
         if not equals:

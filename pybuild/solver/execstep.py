@@ -16,7 +16,7 @@ from pybuild.llb.meta import ExecMeta, LinuxResources, ProxyEnv
 from pybuild.llb.mounts import SshMount
 from pybuild.llb.ops import ExecOp
 from pybuild.llb.paths import clean
-from pybuild.oci.imageconfig import DEFAULT_PATH
+from pybuild.oci.imageconfig import DEFAULT_PATH, variables
 from pybuild.protocols import Executor, LogStream, ProcessSpec, ProgressSink, Session, StepLog
 from pybuild.solver.execmounts import ExecMounts, secret_value
 from pybuild.solver.mountpoints import resolve_in
@@ -108,7 +108,7 @@ def _process(op: ExecOp, mounts: ExecMounts, session: Session, resources: LinuxR
 
 def _environment(op: ExecOp, user: User, session: Session) -> tuple[str, ...]:
     meta: ExecMeta = op.meta
-    env = dict(item.partition("=")[::2] for item in meta.env)
+    env = variables(meta.env)
     env.setdefault("PATH", DEFAULT_PATH)
     if meta.proxy_env is not None:
         for name, value in _proxies(meta.proxy_env):

@@ -100,7 +100,7 @@ def _find_output(
 
 def _common(sets: Iterable[set[str]]) -> set[str]:
     remaining = list(sets)
-    return set.intersection(*remaining) if remaining else set()
+    return remaining[0].intersection(*remaining[1:]) if remaining else set()
 
 
 def _newest(cache: CacheStore, candidates: set[str]) -> str | None:

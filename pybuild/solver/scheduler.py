@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import attrs
 
@@ -169,7 +169,7 @@ class Scheduler:
             raise self._failure
 
     async def _stop_all(self) -> None:
-        tasks = [*self._tasks.values(), *self._fetches.values()]
+        tasks: list[asyncio.Task[Any]] = [*self._tasks.values(), *self._fetches.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -221,7 +221,7 @@ class Scheduler:
         return not links or not self.cache.query(links[0])
 
     @asynccontextmanager
-    async def _locked(self, step: Step) -> AsyncIterator[None]:
+    async def _locked(self, step: Step) -> AsyncGenerator[None]:
         output = min(step.needed, default=0)
         links = definition_links(step, output)
         name = "step:" + digest_of(step.map.op_digest, tuple((link.input_key, link.selector) for link in links))

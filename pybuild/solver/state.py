@@ -29,9 +29,9 @@ class Step:
     number: int
     inputs: tuple[tuple[Step, int], ...]
     cache_map: CacheMap | None
-    needed: set[int] = attrs.Factory(set)
+    needed: set[int] = attrs.field(factory=set[int])
     state: State = "run"
-    keys: dict[int, str] = attrs.Factory(dict)
+    keys: dict[int, str] = attrs.field(factory=dict[int, str])
     matched: Literal["", "definition", "content"] = ""
     reason: str = ""
     no_cache: bool = False

@@ -13,6 +13,7 @@ import stat as statmod
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import attrs
 
@@ -64,18 +65,17 @@ class LocalSource:
         self._contexts: dict[tuple[str, Digest], _Context] = {}
         self._lock = threading.Lock()
 
-    def resolve(self, vertex: Vertex, _platform: Platform) -> SourceMetadata:
+    def resolve(self, vertex: Vertex, platform: Platform) -> SourceMetadata:
         """See solver.sources.Source."""
         assert isinstance(vertex.op, SourceOp)
         return SourceMetadata(identifier=vertex.op.identifier)
 
-    def key(self, vertex: Vertex, _platform: Platform) -> str:
+    def key(self, vertex: Vertex, platform: Platform) -> str:
         """See solver.sources.Source: the digest of what the directory holds."""
+        del platform  # a directory is the same for all
         return self._context(vertex).digest
 
-    def tree(
-        self, vertex: Vertex, _platform: Platform
-    ) -> tuple[LayeredTree, Callable[[str, Selection], Digest]] | None:
+    def tree(self, vertex: Vertex, platform: Platform) -> tuple[LayeredTree, Callable[[str, Selection], Digest]] | None:
         """See solver.sources.Source: content keys come from the index, nothing is copied for them."""
         context = self._context(vertex)
 
@@ -91,11 +91,11 @@ class LocalSource:
 
         return context.tree, digest
 
-    def is_here(self, vertex: Vertex, _platform: Platform) -> bool:
+    def is_here(self, vertex: Vertex, platform: Platform) -> bool:
         """See solver.sources.Source."""
         return self._exists(self._context(vertex).snapshot)
 
-    def fetch(self, vertex: Vertex, _platform: Platform, hold: Callable[[str], None]) -> Ref:
+    def fetch(self, vertex: Vertex, platform: Platform, hold: Callable[[str], None]) -> Ref:
         """See solver.sources.Source: copies what changed into a new snapshot."""
         context = self._context(vertex)
         name = context.snapshot
@@ -245,15 +245,23 @@ class _Copy:
             raise _changed(entry)
 
 
+class Readable(Protocol):
+    """What bytes are read from."""
+
+    def read(self, count: int, /) -> bytes:
+        """At most `count` bytes."""
+        ...
+
+
 class _Hashing:
     """A file that hashes what is read from it."""
 
-    def __init__(self, file: object) -> None:
+    def __init__(self, file: Readable) -> None:
         self._file = file
         self.hash = hashlib.sha256()
 
     def read(self, count: int) -> bytes:
-        data: bytes = self._file.read(count)  # type: ignore[attr-defined]
+        data = self._file.read(count)
         self.hash.update(data)
         return data
 

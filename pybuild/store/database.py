@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class Database:
             self._ensured.add(schema)
 
     @contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self) -> Generator[sqlite3.Connection]:
         """A transaction that holds the write lock from its first statement; rolled back when the block raises.
 
         Raises:
@@ -77,7 +77,7 @@ class Database:
 
 
 @contextmanager
-def _reporting_full(path: Path) -> Iterator[None]:
+def _reporting_full(path: Path) -> Generator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:

@@ -31,7 +31,7 @@ class _Line:
     state: str = "running"
     duration: float = 0.0
     status: str = ""
-    log: list[str] = attrs.Factory(list)
+    log: list[str] = attrs.field(factory=list[str])
     rest: bytes = b""
 
 
