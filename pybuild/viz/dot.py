@@ -5,87 +5,128 @@ Equal models give equal bytes. Nothing here needs graphviz; `render.py` calls it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Final
 
-from pybuild.viz.model import Link, Model, Node
+from pybuild.viz.model import STATE_WORDS, EdgeKind, Link, Model, Node, NodeKind, time_text
 
-_FILL = {
-    "source": "#e3eefc",
-    "exec": "#ffffff",
-    "file": "#eef7e8",
-    "merge": "#f4ebfa",
-    "diff": "#f4ebfa",
-    "build": "#fdf3dc",
-    "passthrough": "#f5f5f5",
+_SANS: Final = "Helvetica,Arial,sans-serif"
+_MONO: Final = "DejaVu Sans Mono,Menlo,Consolas,monospace"
+_TEXT: Final = "#24292f"
+_FAINT: Final = "#5f6670"
+
+# Border, fill and word of the legend, by kind.
+_KINDS: Final[dict[NodeKind, tuple[str, str, str]]] = {
+    "source": ("#5b8ac4", "#e8f1fc", "source"),
+    "exec": ("#6e7681", "#ffffff", "run"),
+    "file": ("#7fa86a", "#f0f8ea", "file"),
+    "merge": ("#9a7bb0", "#f6eefb", "merge"),
+    "diff": ("#9a7bb0", "#f6eefb", "diff"),
+    "build": ("#c29a3f", "#fdf4df", "build"),
+    "passthrough": ("#9e9e9e", "#f6f6f6", "passthrough"),
 }
-_BORDER = {
-    "source": "#5b8ac4",
-    "exec": "#5f6670",
-    "file": "#7fa86a",
-    "merge": "#9a7bb0",
-    "diff": "#9a7bb0",
-    "build": "#c29a3f",
-    "passthrough": "#9e9e9e",
+# Border and fill by what a build did with the step, which then matters more.
+_STATES: Final = {
+    "done": ("#2e8540", "#e9f6ec"),
+    "cached": ("#8a9099", "#f4f5f6"),
+    "failed": ("#c62828", "#fdeaea"),
+    "canceled": ("#b26a00", "#fff5e3"),
+    "skipped": ("#b8bdc4", "#fcfcfc"),
 }
-_STATES = {
-    "cached": ("#8a9099", "#f4f5f6", "cached"),
-    "done": ("#2e8540", "#e6f4e9", ""),
-    "failed": ("#c62828", "#fde7e7", "failed"),
-    "canceled": ("#b26a00", "#fff4e0", "canceled"),
-    "skipped": ("#b8bdc4", "#fafafa", "not needed"),
+_EDGES: Final[dict[EdgeKind, tuple[str, str]]] = {
+    "base": ('color="#6e7681", penwidth=1.8', '<font color="#6e7681">━━ base</font>'),
+    "copy": ('color="#7fa86a", penwidth=1.2', '<font color="#7fa86a">── copy</font>'),
+    "mount": ('color="#5b8ac4", penwidth=1.2, style=dashed', '<font color="#5b8ac4">╌╌ mount</font>'),
+    "input": ('color="#9a7bb0", penwidth=1.2', '<font color="#9a7bb0">── input</font>'),
 }
-_EDGES = {
-    "base": 'penwidth=1.6, color="#5f6670"',
-    "copy": 'color="#7fa86a"',
-    "mount": 'style=dashed, color="#5b8ac4"',
-    "input": 'color="#9a7bb0"',
-}
-_WIDTH = 44
-_MAX_LINES = 4
-_HEADER = """\
-digraph pybuild {
-  rankdir=TB; ranksep=0.45; nodesep=0.3; bgcolor="white"; newrank=true;
-  fontname="Helvetica,Arial,sans-serif"; fontsize=11; fontcolor="#5f6670";
-  node [shape=box, style="rounded,filled", fontname="Helvetica,Arial,sans-serif", fontsize=11, margin="0.14,0.08"];
-  edge [arrowsize=0.6, fontname="Helvetica,Arial,sans-serif", fontsize=9, fontcolor="#5f6670"];"""
+_WIDTH: Final = 44
+_MAX_LINES: Final = 4
+_HEADER: Final = f"""\
+digraph pybuild {{
+  rankdir=TB; ranksep=0.4; nodesep=0.35; bgcolor="white"; newrank=true;
+  fontname="{_SANS}"; fontsize=11; fontcolor="{_FAINT}";
+  node [shape=box, style="rounded,filled", fontname="{_SANS}", fontsize=11, fontcolor="{_TEXT}", margin="0.12,0.06"];
+  edge [arrowsize=0.6, fontname="{_SANS}", fontsize=9, fontcolor="{_FAINT}"];"""
 
 
 def to_dot(model: Model) -> str:
-    """The model as DOT text."""
+    """The model as DOT text.
+
+    Example:
+        >>> to_dot(Model(nodes=(), links=(), heads=())).splitlines()[0]
+        'digraph pybuild {'
+    """
     return "\n".join([*_lines(model), "}", ""])
 
 
 def _lines(model: Model) -> Iterator[str]:
     yield _HEADER
+    heads = set(model.heads)
     for number, (stage, nodes) in enumerate(model.stages.items(), 1):
         if stage:
             yield f"  subgraph cluster_{number} {{"
-            yield f'    label={_quote(stage)}; labeljust=l; style=rounded; color="#d0d5db"; margin=12;'
+            yield (
+                f"    label=<<b>{_escape(stage)}</b>>; labeljust=l; margin=10; "
+                'style="rounded,filled"; fillcolor="#fafbfc"; color="#d0d7de";'
+            )
         indent = "    " if stage else "  "
-        yield from (indent + _node(node, is_head=node.number in model.heads) for node in nodes)
+        yield from (indent + _node(node, is_head=node.number in heads) for node in nodes)
         if stage:
             yield "  }"
-    yield from (f"  {_link(link)}" for link in model.links)
+    yield from (f"  {_link(link, model.nodes[link.target - 1])}" for link in model.links)
+    if model.nodes:
+        yield f"  labelloc=b; labeljust=l; label=<{_legend(model)}>;"
 
 
 def _node(node: Node, *, is_head: bool) -> str:
-    border, fill, word = _STATES.get(node.state, (_BORDER[node.kind], _FILL[node.kind], ""))
-    facts = [node.place, word or (f"{node.duration:.1f} s" if node.state else "")]
-    rows = [*(_bold(line) for line in _wrapped(node.name)), *(_small(f"{what}  {path}") for path, what in node.mounts)]
-    rows.append(_small("  ·  ".join(fact for fact in facts if fact)))
-    label = '<br align="left"/>'.join(row for row in rows if row) + '<br align="left"/>'
-    tooltip = node.snippet or node.name
-    width = ", penwidth=2.2" if is_head else ""
-    return f'v{node.number} [label=<{label}>, fillcolor="{fill}", color="{border}"{width}, tooltip={_quote(tooltip)}];'
+    border, fill = _STATES.get(node.state) or _KINDS[node.kind][:2]
+    rows = [_title(node)]
+    rows += [_faint(f"{what}  {path}") for path, what in node.mounts]
+    rows.append("  ·  ".join(part for part in (_faint(node.place), _outcome(node)) if part))
+    cells = "".join(f'<tr><td align="left" balign="left">{row}</td></tr>' for row in rows if row)
+    label = f'<table border="0" cellborder="0" cellspacing="0" cellpadding="1">{cells}</table>'
+    width = ", penwidth=2.4" if is_head else ""
+    tooltip = _quote(node.snippet or node.name)
+    return f'v{node.number} [label=<{label}>, fillcolor="{fill}", color="{border}"{width}, tooltip={tooltip}];'
 
 
-def _link(link: Link) -> str:
-    label = f", label={_quote('  ' + _cut(link.label, 30))}" if link.label else ""
-    return f"v{link.source} -> v{link.target} [{_EDGES[link.kind]}{label}];"
+def _title(node: Node) -> str:
+    text = "<br/>".join(_escape(line) for line in _wrapped(node.name)) or " "
+    return (
+        f'<font face="{_MONO}" point-size="10">{text}</font>'
+        if node.kind == "exec"
+        else (f'<font point-size="10"><b>{text}</b></font>')
+    )
+
+
+def _outcome(node: Node) -> str:
+    if not node.state:
+        return ""
+    color = _STATES[node.state][0]
+    time = time_text(node.duration)
+    text = {"done": time, "failed": f"failed after {time}"}.get(node.state, STATE_WORDS[node.state])
+    return f'<font point-size="9" color="{color}"><b>{text}</b></font>'
+
+
+def _link(link: Link, target: Node) -> str:
+    said_by_node = link.kind == "copy" and f" {link.label} " in target.name
+    label = f", label={_quote('  ' + _cut(link.label, 30))}" if link.label and not said_by_node else ""
+    return f"v{link.source} -> v{link.target} [{_EDGES[link.kind][0]}{label}];"
+
+
+def _legend(model: Model) -> str:
+    """What the colours and lines of this drawing mean: only those that occur in it."""
+    states, kinds = {node.state for node in model.nodes}, {node.kind for node in model.nodes}
+    edges = {link.kind for link in model.links}
+    boxes = [(color, STATE_WORDS[state]) for state, (color, _) in _STATES.items() if state in states]
+    boxes = boxes or [(color, word) for kind, (color, _, word) in _KINDS.items() if kind in kinds]
+    lines = [text for kind, (_, text) in _EDGES.items() if kind in edges]
+    squares = [f'<font color="{color}">■ {word}</font>' for color, word in boxes]
+    return f'<font point-size="9">{"   ".join([*squares, *lines])}</font>'
 
 
 def _wrapped(name: str) -> list[str]:
-    """The name on a few lines, broken between words."""
+    """The name on a few lines, broken between words where that is possible."""
     lines: list[str] = []
     line = ""
     for word in name.split():
@@ -104,19 +145,21 @@ def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def _bold(text: str) -> str:
-    return f"<b>{_escape(text)}</b>" if text else ""
-
-
-def _small(text: str) -> str:
-    return f'<font point-size="9" color="#6b727c">{_escape(text)}</font>' if text else ""
+def _faint(text: str) -> str:
+    return f'<font point-size="9" color="{_FAINT}">{_escape(text)}</font>' if text else ""
 
 
 def _escape(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    """Text for an HTML-like label: graphviz takes XML, which has no control characters."""
+    printable = _printable(text)
+    return printable.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
 
 
 def _quote(text: str) -> str:
     """A DOT string: quotes and backslashes escaped, line ends kept."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    escaped = _printable(text, keep="\n").replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
+
+
+def _printable(text: str, keep: Iterable[str] = ()) -> str:
+    return "".join(character if character >= " " or character in keep else " " for character in text)

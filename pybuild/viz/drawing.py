@@ -1,7 +1,11 @@
-"""`Drawing`: a graph that can be shown in a notebook, printed, or written to a file in any form."""
+"""`Drawing`: a graph that can be shown in a notebook, printed, or written to a file in any form.
+
+What a notebook or `print` asks for never raises: a picture that cannot be made is left out.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Sequence
@@ -11,7 +15,7 @@ from typing import Final
 
 import attrs
 
-from pybuild.errors import ArgumentError
+from pybuild.errors import ArgumentError, PybuildError
 from pybuild.llb.vertex import Graph
 from pybuild.protocols import StepResult
 from pybuild.viz.model import Model, model_of
@@ -29,7 +33,9 @@ _SUFFIXES: Final = {
     ".json": "json",
 }
 FORMATS: Final = tuple(dict.fromkeys(_SUFFIXES.values()))
-_RENDERED: Final = ("svg", "png", "pdf")
+_BINARY: Final = ("png", "pdf")
+NOTEBOOK_LIMIT: Final = 200
+"""How many steps a notebook draws; larger graphs are only described."""
 
 
 def format_of(path: Path) -> str:
@@ -78,26 +84,32 @@ class Drawing:
             case "dot":
                 from pybuild.viz.dot import to_dot
 
-                return to_dot(self.model).encode()
+                return to_dot(self.model).encode(errors="replace")
             case "mermaid":
                 from pybuild.viz.mermaid import to_mermaid
 
-                return to_mermaid(self.model).encode()
+                return to_mermaid(self.model).encode(errors="replace")
             case "text":
                 from pybuild.viz.text import to_text
 
-                return (to_text(self.model) + "\n").encode()
+                return (to_text(self.model) + "\n").encode(errors="replace")
             case "html":
                 from pybuild.viz.html import to_html
 
-                return to_html(self.model).encode()
+                return to_html(self.model, title=self._title()).encode(errors="replace")
             case "json":
-                return (json.dumps(attrs.asdict(self.model), indent=2) + "\n").encode()
+                return (json.dumps(attrs.asdict(self.model), indent=2) + "\n").encode(errors="replace")
             case _:
                 from pybuild.viz.dot import to_dot
                 from pybuild.viz.render import render
 
                 return render(to_dot(self.model), format)
+
+    def _title(self) -> str:
+        """The stage of the result, which has the name of its target."""
+        heads = set(self.model.heads)
+        stage = next((node.stage for node in self.model.nodes if node.number in heads), "")
+        return stage or "graph"
 
     @property
     def data(self) -> bytes:
@@ -106,8 +118,29 @@ class Drawing:
 
     @property
     def text(self) -> str:
-        """The drawing in its own format, as text; PNG and PDF have none."""
+        """The drawing in its own format, as text.
+
+        Raises:
+            ArgumentError: PNG and PDF are no text.
+            EngineUnavailable: graphviz is needed and missing.
+        """
+        if self.format in _BINARY:
+            raise ArgumentError(f"{self.format} is no text", hint="use .data, or .save(path)")
         return self.data.decode()
+
+    @property
+    def dot(self) -> str:
+        """Graphviz text."""
+        return self.as_format("dot").decode()
+
+    @property
+    def mermaid(self) -> str:
+        """Mermaid text."""
+        return self.as_format("mermaid").decode()
+
+    def svg(self) -> str:
+        """The picture as SVG text. Raises EngineUnavailable when graphviz is missing."""
+        return self.as_format("svg").decode()
 
     def save(self, path: Path | str) -> None:
         """Write the drawing; the suffix decides the format. The file is replaced as a whole.
@@ -123,16 +156,20 @@ class Drawing:
         staging.replace(target)
 
     def __str__(self) -> str:
-        return self.text
+        try:
+            return self.text
+        except PybuildError:
+            return repr(self)
 
     def __repr__(self) -> str:
         return f"<Drawing of {len(self.graph)} steps as {self.format}>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        from pybuild.viz.render import can_render
-        from pybuild.viz.text import to_text
-
-        bundle = {"text/plain": to_text(self.model)}
-        if can_render():
-            bundle["image/svg+xml"] = self.as_format("svg").decode()
+        if len(self.graph) > NOTEBOOK_LIMIT:
+            return {"text/plain": f"{self!r}, too many to show here; use .save(path)"}
+        bundle = {"text/plain": repr(self)}
+        # A notebook must show something even when graphviz is missing or fails: hence no exception leaves.
+        with contextlib.suppress(Exception):
+            bundle["text/plain"] = self.as_format("text").decode()
+            bundle["image/svg+xml"] = self.svg()
         return bundle

@@ -6,7 +6,7 @@ All forms (DOT, Mermaid, text, HTML, JSON) are made from this, so they say the s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias, assert_never
+from typing import Final, Literal, TypeAlias, assert_never
 
 import attrs
 
@@ -17,8 +17,16 @@ from pybuild.llb.vertex import Graph, Vertex, summary
 from pybuild.location import Location, display_path
 from pybuild.protocols import StepResult
 
-STAGE = "pybuild.stage"
-_NAME_LIMIT = 160
+STAGE: Final = "pybuild.stage"
+STATE_WORDS: Final = {
+    "done": "ran",
+    "cached": "cached",
+    "failed": "failed",
+    "canceled": "canceled",
+    "skipped": "not needed",
+}
+"""What a build did with a step, by its state."""
+_NAME_LIMIT: Final = 160
 NodeKind: TypeAlias = Literal["source", "exec", "file", "merge", "diff", "build", "passthrough"]
 EdgeKind: TypeAlias = Literal["base", "mount", "copy", "input"]
 
@@ -190,4 +198,17 @@ def _use(vertex: Vertex, position: int) -> tuple[EdgeKind, str]:
     return "input", ""
 
 
-__all__ = ["EdgeKind", "Link", "Model", "Node", "NodeKind", "model_of"]
+def time_text(seconds: float) -> str:
+    """A duration for people.
+
+    Example:
+        >>> time_text(0.01), time_text(3.46), time_text(75)
+        ('<0.1 s', '3.5 s', '1m 15s')
+    """
+    if seconds >= 60:
+        minutes, rest = divmod(round(seconds), 60)
+        return f"{minutes}m {rest:02}s"
+    return f"{seconds:.1f} s" if seconds >= 0.05 else "<0.1 s"
+
+
+__all__ = ["STATE_WORDS", "EdgeKind", "Link", "Model", "Node", "NodeKind", "model_of", "time_text"]

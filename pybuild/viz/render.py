@@ -28,7 +28,7 @@ def render(dot: str, format: str) -> bytes:  # noqa: A002  # graphviz's word
             hint="install the package graphviz, or use the formats dot, mermaid, html or text",
         )
     options = [f"-Gdpi={_DPI}"] if format == "png" else []
-    done = subprocess.run([program, f"-T{format}", *options], input=dot.encode(), capture_output=True, check=False)
+    done = subprocess.run([program, f"-T{format}", *options], input=dot.encode(errors="replace"), capture_output=True, check=False)
     if done.returncode:
         raise EngineUnavailable(f"graphviz failed: {done.stderr.decode(errors='replace').strip()}")
     return done.stdout

@@ -8,9 +8,10 @@ binary
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import assert_never
 
 from pybuild.llb.vertex import Graph
-from pybuild.viz.model import Link, Model, Node, model_of
+from pybuild.viz.model import Link, Model, Node, model_of, time_text
 
 _WIDTH = 64
 
@@ -39,12 +40,12 @@ def to_text(model: Model) -> str:
 
 def _lines(model: Model, inputs: dict[int, list[Link]]) -> Iterator[str]:
     digits = len(str(len(model.nodes)))
+    indent = "  " if any(node.stage for node in model.nodes) else ""
     stage = ""
     for node in model.nodes:
         if node.stage != stage:
             stage = node.stage
             yield f"{stage or '(no target)'}"
-        indent = "  " if any(each.stage for each in model.nodes[:1]) or model.stages.keys() - {""} else ""
         yield _headline(node, indent, digits)
         uses = [_use(link) for link in inputs.get(node.number, ())]
         uses += [f"{path}: {what}" for path, what in node.mounts]
@@ -54,7 +55,10 @@ def _lines(model: Model, inputs: dict[int, list[Link]]) -> Iterator[str]:
 
 def _headline(node: Node, indent: str, digits: int) -> str:
     name = node.name if len(node.name) <= _WIDTH else node.name[: _WIDTH - 1] + "…"
-    state = {"done": f"ran {node.duration:.1f}s", "": ""}.get(node.state, node.state)
+    time = time_text(node.duration)
+    state = {"done": f"ran {time}", "failed": f"failed after {time}", "skipped": "not needed"}.get(
+        node.state, node.state
+    )
     end = "  ".join(part for part in (node.place, state) if part)
     return f"{indent}{node.number:{digits}}  {name:{_WIDTH}}  {end}".rstrip()
 
@@ -67,3 +71,5 @@ def _use(link: Link) -> str:
             return f"{link.label} from {link.source}"
         case "input":
             return f"{link.label} {link.source}".strip()
+        case _:
+            assert_never(link.kind)
