@@ -11,8 +11,7 @@ Example:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # type checkers know the name; importing it from typing takes longer than all of this module
 if TYPE_CHECKING:
     from pybuild._api import BuildResult, abuild, build, embedded
     from pybuild.dsl.buildfile import load_buildfile

@@ -1,6 +1,6 @@
 """A static site: files only. Nothing runs, so it needs no base image and no privileges.
 
-    pybuild build -o site
+Try `pybuild build -o site`.
 """
 
 from pybuild import State, scratch, target

@@ -1,6 +1,6 @@
 """Two stages: one has the tools, the other only what they made.
 
-    pybuild build -o type=oci,dest=words.tar
+Try `pybuild build -o type=oci,dest=words.tar`.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Every kind of mount: what a step may see without it ending up in the image.
 
-    pybuild build --secret id=token,src=token.txt -o out
+Try `pybuild build --secret id=token,src=token.txt -o out`.
 """
 
 import os

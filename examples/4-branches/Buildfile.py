@@ -1,7 +1,6 @@
 """Branches that run at the same time, laid over each other, and the difference that a step made.
 
-    pybuild build -o out
-    pybuild graph -o graph.svg
+Try `pybuild build -o out` and `pybuild graph -o graph.svg`.
 """
 
 import os

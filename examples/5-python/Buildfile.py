@@ -1,6 +1,6 @@
 """Python functions as build steps: no shell quoting, arguments are values, and the cache knows what they close over.
 
-    pybuild build -o out
+Try `pybuild build -o out`.
 """
 
 import os

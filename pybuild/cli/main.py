@@ -1,14 +1,18 @@
 """The entry point: finds the command, runs it, and turns errors into exit codes.
 
-Only the command that is asked for is imported, and nothing heavy before its arguments are known to be right.
+Only the command that is asked for is imported, and nothing heavy before its arguments are known to be right; the list
+of commands is printed without a parser, so that it appears at once.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Sequence
-from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+    from types import ModuleType
 
 COMMANDS = {
     "build": "build a target and export the result",
@@ -19,27 +23,7 @@ COMMANDS = {
     "prune": "remove what the store need not hold",
     "version": "print versions of pybuild and of what it runs on",
 }
-
-
-def parser_for(command: str = "") -> argparse.ArgumentParser:
-    """The parser, complete for `command`; the others are only listed."""
-    parser = argparse.ArgumentParser(
-        prog="pybuild",
-        description="Build container images and other artifacts from Python.",
-        epilog="`pybuild COMMAND --help` tells the options of a command.",
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--root", metavar="DIR", help="the store's directory (default: $PYBUILD_ROOT, or the user's data folder)"
-    )
-    parser.add_argument("--version", action="store_true", help="print the version and exit")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    for name, text in COMMANDS.items():
-        added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
-        added.add_argument("--root", metavar="DIR", default=argparse.SUPPRESS, help="the store's directory")
-        if name == command:
-            import_module(f"pybuild.cli.{name}").add_arguments(added)
-    return parser
+_ROOT_HELP = "the store's directory (default: $PYBUILD_ROOT, or the user's data folder)"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,18 +36,60 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code, as listed in docs/reference/exit-codes.md.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = parser_for(_command_in(arguments))
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if arguments else 2
+    command = _command_in(arguments)
     try:
-        options = parser.parse_args(arguments)
+        options = parser_for(command).parse_args(arguments)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
     if options.version:
-        options.command = "version"
-        options.format = "text"
+        options.command, options.format = "version", "text"
     if not options.command:
-        parser.print_help()
+        print(usage(), file=sys.stderr)
         return 2
     return _run(options)
+
+
+def usage() -> str:
+    """What `pybuild --help` prints."""
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:{width}}  {text}" for name, text in COMMANDS.items())
+    return (
+        "usage: pybuild [--root DIR] COMMAND ...\n\n"
+        "Build container images and other artifacts from Python.\n\n"
+        f"commands:\n{commands}\n\n"
+        "options:\n"
+        f"  --root DIR  {_ROOT_HELP}\n"
+        "  --version   print the version\n"
+        "  -h, --help  print this\n\n"
+        "`pybuild COMMAND --help` tells the options of a command."
+    )
+
+
+def parser_for(command: str) -> argparse.ArgumentParser:
+    """The parser, complete for `command`; the others are only known by name."""
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="pybuild", usage="pybuild [--root DIR] COMMAND ...", allow_abbrev=False)
+    parser.add_argument("--root", metavar="DIR", help=_ROOT_HELP)
+    parser.add_argument("--version", action="store_true", help="print the version")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, text in COMMANDS.items():
+        added = commands.add_parser(
+            name, help=text, prog=f"pybuild {name}", description=text[0].upper() + text[1:] + ".", allow_abbrev=False
+        )
+        added.add_argument("--root", metavar="DIR", default=argparse.SUPPRESS, help=_ROOT_HELP)
+        if name == command:
+            _module(name).add_arguments(added)
+    return parser
+
+
+def _module(command: str) -> ModuleType:
+    from importlib import import_module
+
+    return import_module(f"pybuild.cli.{command}")
 
 
 def _command_in(arguments: Sequence[str]) -> str:
@@ -81,9 +107,9 @@ def _run(options: argparse.Namespace) -> int:
     if options.root:
         import os
 
-        os.environ["PYBUILD_ROOT"] = options.root
+        os.environ["PYBUILD_ROOT"] = os.path.abspath(options.root)  # noqa: PTH100  # pathlib is not loaded here
     try:
-        code: int = import_module(f"pybuild.cli.{options.command}").run(options)
+        code: int = _module(options.command).run(options)
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
