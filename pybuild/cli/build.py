@@ -70,8 +70,12 @@ def run(options: argparse.Namespace) -> int:
         _remove_stale(Path(options.iidfile))
     from pybuild.session.secrets import parse_secrets
 
-    secrets = parse_secrets(options.secret)
+    with flags.value_of("--secret"):
+        secrets = parse_secrets(options.secret)
     _, wanted, state = flags.load(options)
+    if not outputs and wanted.output is not None:
+        outputs = [wanted.output]
+    _warn_about_names(options, outputs)
     result = _build(options, wanted, state, outputs, secrets)
     _write_results(options, result)
     return 0
@@ -81,22 +85,31 @@ def _check(options: argparse.Namespace, outputs: Sequence[OutputSpec]) -> None:
     """Everything about the flags that can be wrong before anything was done."""
     if options.iidfile and any(output.type in _WITHOUT_IMAGE for output in outputs):
         raise flags.UsageError("local and tar exporters are incompatible with image ID file")
+    if sum(output.dest == "-" for output in outputs) > 1:
+        raise flags.UsageError("only one output can go to standard output")
     for name in ("iidfile", "metadata_file", "graph"):
         value = getattr(options, name)
         if value and not Path(value).parent.is_dir():
             raise flags.UsageError(f'--{name.replace("_", "-")}: the directory of "{value}" does not exist')
     if options.graph:
-        from pybuild.viz.drawing import format_of
-
-        format_of(Path(options.graph))
-    from pybuild.errors import ReferenceFormatError
+        _check_graph(Path(options.graph))
+    flags.platforms_of(options)
     from pybuild.oci.reference import parse_reference
 
     for tag in options.tag:
-        try:
+        with flags.value_of("--tag"):
             parse_reference(tag)
-        except ReferenceFormatError as error:
-            raise flags.UsageError(f"--tag: {error.message}", hint=error.hint) from None
+
+
+def _check_graph(path: Path) -> None:
+    """A drawing that cannot be made is better known before a long build than after it."""
+    from pybuild.viz.drawing import format_of
+    from pybuild.viz.render import FORMATS, require_graphviz
+
+    with flags.value_of("--graph"):
+        chosen = format_of(path)
+    if chosen in FORMATS:
+        require_graphviz(chosen)
 
 
 def _remove_stale(path: Path) -> None:
@@ -105,6 +118,14 @@ def _remove_stale(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise flags.UsageError(f'--iidfile: cannot remove "{path}": {error.strerror}') from None
+
+
+def _warn_about_names(options: argparse.Namespace, outputs: Sequence[OutputSpec]) -> None:
+    if options.tag and not any(output.type in _NAMED for output in outputs):
+        print(
+            "warning: --tag names an image, and no output is one; add an output such as -o type=oci,dest=image.tar",
+            file=sys.stderr,
+        )
 
 
 def _build(
@@ -119,14 +140,23 @@ def _build(
     from pybuild._api import BuildResult, engine_for, request_for, session_for
     from pybuild.cli.progress import display
 
-    outputs = outputs or ([wanted.output] if wanted.output is not None else [])
     named = [_with_names(output, options.tag) for output in outputs]
-    platforms = [options.platform] if options.platform else list(wanted.platforms)
+    platforms = flags.platforms_of(options) or list(wanted.platforms)
     no_cache = ["*"] if options.no_cache else [name for text in options.no_cache_filter for name in text.split(",")]
     request = attrs.evolve(request_for(state, named, platforms=platforms, no_cache=no_cache), target=wanted.name)
+    engine, session = engine_for(options.engine), session_for(secrets)
     mode: Mode = "quiet" if options.quiet else options.progress
     with display(mode) as sink:
-        return BuildResult.of(engine_for(options.engine).run(request, session_for(secrets), sink))
+        if not options.graph:
+            return BuildResult.of(engine.run(request, session, sink))
+        from pybuild.cli.failuregraph import Recorder
+
+        recorder = Recorder(sink)
+        try:
+            return BuildResult.of(engine.run(request, session, recorder))
+        except Exception:
+            recorder.draw(engine, request, session, Path(options.graph))
+            raise
 
 
 def _with_names(output: OutputSpec, tags: Sequence[str]) -> OutputSpec:
@@ -148,18 +178,20 @@ def _write_results(options: argparse.Namespace, result: BuildResult) -> None:
         _write_metadata(Path(options.metadata_file), result)
     if options.graph:
         result.drawing.save(Path(options.graph))
-    if options.quiet or options.progress == "quiet":
-        if image_id:
-            print(image_id)
-        return
-    if image_id:
-        print(result.digest)
-    if options.progress == "rawjson":
-        return
+    quiet = options.quiet or options.progress == "quiet"
+    to_stdout = any(export.path == "-" for export in result.exports)
+    if image_id and not to_stdout:  # an archive on standard output must stay one
+        print(image_id if quiet else result.digest)
+    if not quiet and options.progress != "rawjson":
+        _say_where(result)
+
+
+def _say_where(result: BuildResult) -> None:
     if not result.exports:
-        kept = "the result stays in the cache; write it with --output, such as -o type=oci,dest=image.tar"
-        tags = "; --tag names an output, so it needs one" if options.tag else ""
-        print(f"no output: {kept}{tags}", file=sys.stderr)
+        print(
+            "no output: the result stays in the cache; write it with --output, such as -o type=oci,dest=image.tar",
+            file=sys.stderr,
+        )
     for export in result.exports:
         if export.path and export.path != "-":
             print(f"wrote {export.path} ({export.type})", file=sys.stderr)
@@ -170,5 +202,5 @@ def _write_metadata(path: Path, result: BuildResult) -> None:
 
     text = json.dumps(dict(result.metadata), indent=2, sort_keys=True, ensure_ascii=False)
     staging = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    staging.write_text(text, encoding="utf-8")
+    staging.write_text(text + "\n", encoding="utf-8")
     staging.replace(path)

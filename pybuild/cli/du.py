@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
             )
             for record in records
         ]
-        print(flags.table(rows, right=[3]))
+        flags.print_table(rows, right=[3])
     free = sum(record.size for record in records if not record.in_use)
     total = sum(record.size for record in records)
     print(f"\nReclaimable:  {flags.size(free)}\nTotal:        {flags.size(total)}")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import shutil
+import sys
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pybuild.errors import EXIT_USAGE, PybuildError
+from pybuild.errors import EXIT_USAGE, DefinitionError, PybuildError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from pybuild.dsl.buildfile import Buildfile
     from pybuild.dsl.state import State
@@ -22,6 +25,22 @@ class UsageError(PybuildError):
 
     code = "usage"
     exit_code = EXIT_USAGE
+
+
+@contextmanager
+def value_of(flag: str) -> Generator[None, None, None]:
+    """Complaints about a flag's value are about the command line, not about the user's definition.
+
+    Example:
+        >>> from pybuild.platform import parse_platform
+        >>> with value_of("--platform"):
+        ...     str(parse_platform("linux/arm64"))
+        'linux/arm64'
+    """
+    try:
+        yield
+    except DefinitionError as error:
+        raise UsageError(f"{flag}: {error.message}", hint=error.hint) from None
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +58,23 @@ def add_target(parser: argparse.ArgumentParser) -> None:
         help="an argument of the target",
     )
     parser.add_argument("--platform", metavar="OS/ARCH", help="what to build for (default: this machine's platform)")
+
+
+def platforms_of(options: argparse.Namespace) -> list[str]:
+    """What `--platform` asks for, checked; empty when it was not given.
+
+    Raises:
+        UsageError: it is no platform.
+    """
+    if not options.platform:
+        return []
+    from pybuild.platform import parse_platform
+
+    names = [name for name in options.platform.split(",") if name]
+    for name in names:
+        with value_of("--platform"):
+            parse_platform(name)
+    return names
 
 
 def load(options: argparse.Namespace) -> tuple[Buildfile, Target[...], State]:
@@ -114,8 +150,8 @@ def parse_output(text: str) -> OutputSpec:
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:
-    """Text for people, or JSON for programs."""
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="how to print (default: text)")
+    """A table for people, or JSON for programs."""
+    parser.add_argument("--format", choices=("table", "json"), default="table", help="how to print (default: table)")
 
 
 def size(count: float) -> str:
@@ -169,8 +205,13 @@ def parse_duration(text: str) -> float:
     return sum(float(number) * units[unit] for number, unit in re.findall(r"([\d.]+)([dhms])", text))
 
 
-def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
-    r"""Rows as aligned columns; `right` are the columns that are aligned to the right.
+def table(rows: Sequence[Sequence[str]], right: Sequence[int] = (), width: int = 0) -> str:
+    r"""Rows as aligned columns.
+
+    Args:
+        rows: the cells, the heading first.
+        right: the columns that are aligned to the right.
+        width: cut lines at so many characters; 0 for not at all.
 
     Example:
         >>> table([("NAME", "SIZE"), ("a", "10")], right=[1])
@@ -184,4 +225,10 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
         ).rstrip()
         for row in rows
     ]
-    return "\n".join(lines)
+    return "\n".join(line if not width or len(line) <= width else line[: width - 1] + "…" for line in lines)
+
+
+def print_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
+    """Print a table; on a terminal, lines end at its edge."""
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    print(table(rows, right, width))

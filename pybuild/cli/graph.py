@@ -17,7 +17,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     flags.add_target(parser)
     add = parser.add_argument
     add("-o", "--output", metavar="FILE", help="write it there; the suffix decides the format")
-    add("--format", choices=("text", "dot", "mermaid", "svg", "png", "html", "json"), help="format (default: text)")
+    add(
+        "--format",
+        choices=("text", "dot", "mermaid", "svg", "png", "pdf", "html", "json"),
+        help="format (default: text)",
+    )
     add("--optimized", action="store_true", help="after the passes that need no lookup")
 
 
@@ -26,11 +30,17 @@ def run(options: argparse.Namespace) -> int:
     from pybuild.viz.drawing import Drawing, format_of
 
     path = None if options.output in (None, "-") else Path(options.output)
-    chosen = options.format or ("text" if path is None else format_of(path))
+    with flags.value_of("--output"):
+        chosen = options.format or ("text" if path is None else format_of(path))
+    if path is None and chosen in ("png", "pdf") and sys.stdout.isatty():
+        raise flags.UsageError(f"{chosen} is not written to a terminal", hint=f"add -o graph.{chosen}")
     _, _, state = flags.load(options)
     drawing = Drawing(state.graph(optimized=options.optimized), format=chosen)
     if path is not None:
-        drawing.save(path)
+        try:
+            drawing.save(path, chosen)
+        except OSError as error:
+            raise flags.UsageError(f'cannot write "{path}": {error.strerror}') from None
         print(f"wrote {path}", file=sys.stderr)
     else:
         sys.stdout.buffer.write(drawing.data)

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
 
     from pybuild.protocols import Plan
 
-_WORDS = {"cached": "cached", "run": "run", "maybe": "maybe", "source": "source"}
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
@@ -28,24 +26,28 @@ def run(options: argparse.Namespace) -> int:
     _, _, state = flags.load(options)
     request = request_for(
         state,
-        platforms=[options.platform] if options.platform else [],
+        platforms=flags.platforms_of(options),
         no_cache=["*"] if options.no_cache else [],
     )
     plan = engine_for("auto").plan(request, session_for())
-    print(_as_json(plan) if options.format == "json" else _as_text(plan))
+    if options.format == "json":
+        print(_as_json(plan))
+    else:
+        _print_table(plan)
     return 0
 
 
-def _as_text(plan: Plan) -> str:
+def _print_table(plan: Plan) -> None:
     rows = [("STEP", "STATE", "TIME", "WHERE", "WHY")]
     for step in plan.steps:
         place = str(step.vertex.locations[0]) if step.vertex.locations else ""
         time = f"~{step.estimate:.1f}s" if step.estimate else ""
-        rows.append((_shortened(step.vertex.name), _WORDS[step.state], time, place, step.reason))
+        rows.append((_shortened(step.vertex.name), step.state, time, place, step.reason))
     total = sum(step.estimate for step in plan.steps if step.state in ("run", "maybe"))
     count = sum(step.state in ("run", "maybe") for step in plan.steps)
     summary = "everything is cached" if plan.complete else f"{count} of {len(plan.steps)} steps would run"
-    return f"{flags.table(rows, right=[2])}\n\n{summary}" + (f", about {total:.1f}s of work" if total else "")
+    flags.print_table(rows, right=[2])
+    print(f"\n{summary}" + (f", about {total:.1f}s of work" if total else ""))
 
 
 def _as_json(plan: Plan) -> str:

@@ -19,8 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="only what matches; until=24h: not used for so long",
+        help="only what matches, such as type=cache-mount; until=24h is the same as --until",
     )
+    add("--until", metavar="TIME", help="only what was not used for so long, such as 24h")
     add("--max-used-space", "--keep-storage", metavar="SIZE", help="stop when the store is no larger than this")
     flags.add_format(parser)
 
@@ -32,13 +33,15 @@ def run(options: argparse.Namespace) -> int:
     from pybuild.store.store import Store, default_root
 
     filters = flags.pairs(options.filter, "--filter")
-    until = filters.pop("until", None)
+    until: str | None = filters.pop("until", "") or options.until
+    older_than = None if until is None else timedelta(seconds=flags.parse_duration(until))
+    keep_bytes = None if options.max_used_space is None else flags.parse_size(options.max_used_space)
     store = Store.open(default_root())
     result = store.gc.prune(
         all=options.all,
         filters=filters,
-        keep_bytes=None if options.max_used_space is None else flags.parse_size(options.max_used_space),
-        older_than=None if until is None else timedelta(seconds=flags.parse_duration(until)),
+        keep_bytes=keep_bytes,
+        older_than=older_than,
     )
     if options.format == "json":
         import json
@@ -49,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
     if result.removed:
         rows = [("ID", "KIND", "SIZE")]
         rows += [(record.id[:24], record.kind, flags.size(record.size)) for record in result.removed]
-        print(flags.table(rows, right=[2]) + "\n")
+        flags.print_table(rows, right=[2])
+        print()
     print(f"Total:  {flags.size(result.freed)}")
     return 0

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         ]
         star = " *" if target is buildfile.default else ""
         rows.append((f"{target.name}{star}", ", ".join(arguments), target.description))
-    print(flags.table(rows))
+    flags.print_table(rows)
     if buildfile.default is not None:
         print("* is built by default")
     return 0

@@ -142,15 +142,19 @@ class Drawing:
         """The picture as SVG text. Raises EngineUnavailable when graphviz is missing."""
         return self.as_format("svg").decode()
 
-    def save(self, path: Path | str) -> None:
-        """Write the drawing; the suffix decides the format. The file is replaced as a whole.
+    def save(self, path: Path | str, format: str = "") -> None:  # noqa: A002
+        """Write the drawing. The file is replaced as a whole.
+
+        Args:
+            path: the file; its suffix decides the format.
+            format: one of FORMATS, whatever the suffix.
 
         Raises:
             ArgumentError: unknown suffix.
             EngineUnavailable: graphviz is needed and missing.
         """
         target = Path(path)
-        data = self.as_format(format_of(target))
+        data = self.as_format(format or format_of(target))
         staging = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
         staging.write_bytes(data)
         staging.replace(target)

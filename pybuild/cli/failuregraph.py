@@ -1,0 +1,75 @@
+"""The drawing of a build that failed: which step, after what, and what was not reached any more."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pybuild.digest import Digest
+from pybuild.protocols import Engine, ProgressEvent, ProgressSink, Session, SolveRequest, StepFinished, StepResult
+
+if TYPE_CHECKING:
+    from pybuild.llb.vertex import Graph
+
+
+class Recorder:
+    """A sink that passes everything on and keeps how steps ended.
+
+    A failed build returns nothing, so what is known of it are its events.
+
+    Args:
+        sink: what shows the progress.
+    """
+
+    def __init__(self, sink: ProgressSink) -> None:
+        self._sink = sink
+        self._ended: dict[Digest, StepResult] = {}
+
+    def emit(self, event: ProgressEvent) -> None:
+        """See protocols.ProgressSink."""
+        if isinstance(event, StepFinished):
+            self._ended[event.digest] = StepResult(
+                digest=event.digest,
+                name=event.name,
+                state=event.state,
+                started=event.time - event.duration,
+                duration=event.duration,
+                size=event.size,
+                reason=event.reason,
+            )
+        self._sink.emit(event)
+
+    def draw(self, engine: Engine, request: SolveRequest, session: Session, path: Path) -> None:
+        """Write the drawing. The build's own error is what matters, so this one raises none.
+
+        Args:
+            engine: what was building; its plan has the graph that it solved.
+            request: what it was asked for.
+            session: what the client offers.
+            path: the file.
+        """
+        from pybuild.viz.drawing import Drawing
+
+        with contextlib.suppress(Exception):
+            graph = _solved(engine, request, session)
+            steps = [self._ended.get(vertex.digest) or _not_reached(vertex.digest) for vertex in graph.vertices]
+            Drawing(graph, steps=steps).save(path)
+
+
+def _solved(engine: Engine, request: SolveRequest, session: Session) -> Graph:
+    """The graph after all passes; the user's own one when the failure was before that."""
+    from pybuild.llb.vertex import Edge, Graph
+
+    try:
+        plan = engine.plan(request, session)
+    except Exception:  # whatever it is, the build has raised it already
+        return request.graph
+    return Graph([Edge(plan.steps[-1].vertex)]) if plan.steps else request.graph
+
+
+def _not_reached(digest: Digest) -> StepResult:
+    return StepResult(digest=digest, name="", state="skipped", started=0.0, duration=0.0)
+
+
+__all__ = ["Recorder"]
