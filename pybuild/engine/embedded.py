@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pybuild.digest import digest_of
 from pybuild.engine.channel import Call, Cancel, Channel, Done, Event, Failed, Reply, Start
 from pybuild.engine.imageresult import apply_patch, base_config, layer_history
 from pybuild.errors import EngineUnavailable, InternalError, SolveError
@@ -34,7 +35,10 @@ from pybuild.protocols import (
     Session,
     SolveRequest,
     SolveResult,
-    Warned,
+    StepFinished,
+    StepStarted,
+    StepState,
+    StepStatus,
 )
 from pybuild.solver.contents import SnapshotContents
 from pybuild.solver.plan import Planner, as_plan
@@ -284,9 +288,7 @@ class Build:
 
     def _export(self, ref: Ref, config: ImageConfig, sink: ProgressSink) -> list[ExportResult]:
         results: list[ExportResult] = []
-        for output in self.request.outputs:
-            from pybuild.exporter import exporter_for
-
+        for number, output in enumerate(self.request.outputs):
             source = ExportInput(
                 ref=ref,
                 config=config,
@@ -295,9 +297,32 @@ class Build:
                 source_date_epoch=self.request.source_date_epoch,
                 layer_history=layer_history(self.head),
             )
-            exporter = exporter_for(output.type, self.store)
-            results.append(exporter.export(source, lambda text: sink.emit(Warned(message=text, time=time.time()))))
+            results.append(_export_one(source, self.store, number, sink))
         return results
+
+
+def _export_one(source: ExportInput, store: Store, number: int, sink: ProgressSink) -> ExportResult:
+    """Write one output; in the progress it is a step as any other."""
+    from pybuild.exporter import exporter_for
+
+    name = f"exporting {source.output.type} {source.output.dest}".rstrip()
+    step = digest_of("export", number)
+    begun = time.time()
+
+    def finished(state: StepState, error: str = "") -> None:
+        now = time.time()
+        sink.emit(StepFinished(digest=step, name=name, state=state, time=now, duration=now - begun, error=error))
+
+    sink.emit(StepStarted(digest=step, name=name, time=begun))
+    try:
+        result = exporter_for(source.output.type, store).export(
+            source, lambda text: sink.emit(StepStatus(digest=step, id=text, current=0, total=0, time=time.time()))
+        )
+    except Exception as error:
+        finished("failed", str(error))
+        raise
+    finished("done")
+    return result
 
 
 async def solve_in_worker(start: Start, session: Session, sink: ProgressSink) -> SolveResult:

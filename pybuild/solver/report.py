@@ -5,8 +5,18 @@ from __future__ import annotations
 import time
 from asyncio import CancelledError
 
+from pybuild.llb.vertex import Vertex, summary
 from pybuild.protocols import ProgressSink, StepFinished, StepResult, StepStarted, StepState
 from pybuild.solver.state import Job, Step
+
+_TITLE_LIMIT = 400
+
+
+def title(vertex: Vertex) -> str:
+    """What progress calls a vertex: `[stage] name`, the command in full where that is possible."""
+    stage = dict(vertex.metadata.description).get("pybuild.stage", "")
+    name = vertex.metadata.name or summary(vertex.op, _TITLE_LIMIT)
+    return f"[{stage}] {name}" if stage and not name.startswith("[") else name
 
 
 class Reporter:
@@ -27,7 +37,7 @@ class Reporter:
         now = time.time()
         vertex = step.vertex
         places = tuple(str(location) for location in vertex.locations)
-        self._sink.emit(StepStarted(digest=vertex.digest, name=vertex.name, time=now, locations=places))
+        self._sink.emit(StepStarted(digest=vertex.digest, name=title(vertex), time=now, locations=places))
         return now
 
     def done(self, step: Step, started: float, size: int = -1) -> None:
@@ -61,7 +71,7 @@ class Reporter:
         self._sink.emit(
             StepFinished(
                 digest=vertex.digest,
-                name=vertex.name,
+                name=title(vertex),
                 state=state,
                 time=now,
                 duration=result.duration,

@@ -88,7 +88,8 @@ class PlainProgress:
 
     def _log_line(self, digest: Digest, line: bytes, when: float) -> None:
         seconds = max(when - self._begun.get(digest, when), 0.0)
-        text = line.rstrip(b"\r").decode(errors="replace")
+        # A carriage return starts the line over, as a progress bar does: only what it ends as is worth a line.
+        text = line.rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace")
         self._line(digest, f"{seconds:.3f} {text}")
 
     def _end_line(self, digest: Digest) -> None:
