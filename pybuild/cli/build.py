@@ -154,8 +154,10 @@ def _build(
         recorder = Recorder(sink)
         try:
             return BuildResult.of(engine.run(request, session, recorder))
-        except Exception:
-            recorder.draw(engine, request, session, Path(options.graph))
+        except Exception as error:
+            problem = recorder.draw(engine, request, session, Path(options.graph))
+            if problem:
+                error.add_note(problem)
             raise
 
 

@@ -39,14 +39,34 @@ def report(error: BaseException, out: TextIO | None = None) -> int:
         import traceback
 
         traceback.print_exception(error, file=stream)
+    paint = _paint if _colourful(stream) else str
     code = 0
     for number, single in enumerate(_flat(error)):
         if number:
             print(file=stream)
         for line in render(single):
-            print(line, file=stream)
+            print(paint(line), file=stream)
         code = max(code, single.exit_code if isinstance(single, PybuildError) else InternalError.exit_code)
     return code
+
+
+def _colourful(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _paint(line: str) -> str:
+    """A line of `render` with the parts that matter in colour; what a step printed stays as it is."""
+    red, bold, end = "\x1b[1;31m", "\x1b[1m", "\x1b[0m"
+    if line.startswith("error["):
+        head, colon, rest = line.partition(":")
+        return f"{red}{head}{colon}{end}{bold}{rest}{end}"
+    if line.startswith(">>"):
+        return f"{red}>>{end}{line[2:]}"
+    if line.startswith("   ") and line.strip(" |^") == "" and "^" in line:
+        return f"{red}{line}{end}"
+    if line.startswith("   hint:"):
+        return f"   {bold}hint:{end}{line[8:]}"
+    return line
 
 
 def _flat(error: BaseException) -> Iterator[BaseException]:
@@ -96,7 +116,9 @@ def _unexpected(error: BaseException) -> Iterator[str]:
 
 
 def _place(location: Location) -> Iterator[str]:
-    frame, *callers = location.frames
+    frame = location.frames[0]
+    # The program's own start-up script called everything, which helps nobody.
+    callers = [caller for caller in location.frames[1:] if caller.file != sys.argv[0]]
     called = f"    called from {', '.join(str(caller) for caller in callers)}" if callers else ""
     function = "" if frame.function == "<module>" else f" in {frame.function}()"
     yield f"  {frame}{function}{called}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pybuild.digest import Digest
+from pybuild.errors import PybuildError
 from pybuild.protocols import Engine, ProgressEvent, ProgressSink, Session, SolveRequest, StepFinished, StepResult
 
 if TYPE_CHECKING:
@@ -40,21 +40,27 @@ class Recorder:
             )
         self._sink.emit(event)
 
-    def draw(self, engine: Engine, request: SolveRequest, session: Session, path: Path) -> None:
-        """Write the drawing. The build's own error is what matters, so this one raises none.
+    def draw(self, engine: Engine, request: SolveRequest, session: Session, path: Path) -> str:
+        """Write the drawing.
 
         Args:
-            engine: what was building; its plan has the graph that it solved.
+            engine: what was building; it knows the graph that it solved.
             request: what it was asked for.
             session: what the client offers.
             path: the file.
+
+        Returns:
+            Why there is no drawing, or "". The build's own error is what matters, so this one raises none.
         """
         from pybuild.viz.drawing import Drawing
 
-        with contextlib.suppress(Exception):
+        try:
             graph = _solved(engine, request, session)
             steps = [self._ended.get(vertex.digest) or _not_reached(vertex.digest) for vertex in graph.vertices]
             Drawing(graph, steps=steps).save(path)
+        except (PybuildError, OSError) as error:
+            return f"the graph was not drawn: {error}"
+        return ""
 
 
 def _solved(engine: Engine, request: SolveRequest, session: Session) -> Graph:

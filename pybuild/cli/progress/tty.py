@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Final, Self, TextIO
 
 import attrs
 from rich.console import Console, Group, RenderableType
@@ -16,10 +15,12 @@ from rich.text import Text
 from pybuild.digest import Digest
 from pybuild.protocols import ProgressEvent, StepFinished, StepLog, StepStarted, StepStatus, Warned
 
-_LOG_LINES = 5
-_REFRESH_PER_SECOND = 10
-_STYLES = {"cached": "cyan", "done": "green", "failed": "bold red", "canceled": "yellow", "running": "bold"}
-_MARKS = {"cached": "=", "done": "✓", "failed": "✗", "canceled": "-", "running": ">"}
+_LOG_LINES: Final = 5
+_REFRESH_PER_SECOND: Final = 10
+_MOST_CACHED: Final = 30
+_STYLES: Final = {"cached": "cyan", "done": "green", "failed": "bold red", "canceled": "yellow", "running": "bold"}
+_MARKS: Final = {"cached": "=", "done": "✓", "failed": "✗", "canceled": "-", "running": ">"}
+_WORDS: Final = {"cached": "CACHED", "canceled": "CANCELED", "skipped": "SKIPPED"}
 
 
 @attrs.define
@@ -44,12 +45,12 @@ class TtyProgress:
 
     def __init__(self, out: TextIO) -> None:
         self._console = Console(file=out, highlight=False)
-        self._live = Live(
-            console=self._console, refresh_per_second=_REFRESH_PER_SECOND, transient=True, get_renderable=self._render
-        )
         self._lock = threading.Lock()
         self._lines: dict[Digest, _Line] = {}
         self._begun = time.time()
+        self._live = Live(
+            console=self._console, refresh_per_second=_REFRESH_PER_SECOND, transient=True, get_renderable=self._render
+        )
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -59,15 +60,15 @@ class TtyProgress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._live.stop()
-        self._console.print(self._summary(failed=error is not None), soft_wrap=True)
-        sys.stderr.flush()
+        word = "FINISHED" if error is None else "FAILED" if isinstance(error, Exception) else "CANCELED"
+        self._console.print(self._summary(word), soft_wrap=True)
 
     def emit(self, event: ProgressEvent) -> None:
         """See protocols.ProgressSink."""
         with self._lock:
             match event:
                 case StepStarted():
-                    self._lines[event.digest] = _Line(" ".join(event.name.split()), event.time)
+                    self._lines[event.digest] = _Line(_one_line(event.name), event.time)
                 case StepLog():
                     self._log(event)
                 case StepStatus():
@@ -76,18 +77,18 @@ class TtyProgress:
                         share = f" {event.current / event.total:.0%}" if event.total else ""
                         line.status = f"{event.id}{share}"
                 case StepFinished():
-                    line = self._lines.setdefault(event.digest, _Line(" ".join(event.name.split()), event.time))
+                    line = self._lines.setdefault(event.digest, _Line(_one_line(event.name), event.time))
                     line.state, line.duration = event.state, event.duration
                 case Warned():
-                    self._live.console.print(Text(event.message, style="dim"))
+                    self._console.print(Text(event.message, style="yellow"))
 
     def _log(self, event: StepLog) -> None:
         line = self._lines.get(event.digest)
         if line is None:
             return
         *whole, line.rest = (line.rest + event.data).split(b"\n")
-        texts = [text.rpartition(b"\r")[2] if not text.endswith(b"\r") else text[:-1] for text in whole]
-        line.log = [*line.log, *(text.decode(errors="replace") for text in texts)][-_LOG_LINES:]
+        texts = [text.rstrip(b"\r").rpartition(b"\r")[2] for text in whole]
+        line.log = [*line.log, *(_one_line(text.decode(errors="replace")) for text in texts)][-_LOG_LINES:]
 
     def _render(self) -> RenderableType:
         with self._lock:
@@ -112,26 +113,34 @@ class TtyProgress:
         return [line for line in lines if id(line) in chosen]
 
     def _row(self, line: _Line, now: float) -> Text:
-        seconds = now - line.started if line.state == "running" else line.duration
-        word = "CACHED " if line.state == "cached" else f"{seconds:.1f}s"
-        style = _STYLES.get(line.state, "")
-        width = self._console.width
-        end = f" {word}"
-        name = f" {_MARKS.get(line.state, ' ')} {line.name}" + (
-            f"  {line.status}" if line.status and line.state == "running" else ""
-        )
-        space = width - len(end)
+        running = line.state == "running"
+        seconds = now - line.started if running else line.duration
+        end = f" {_WORDS.get(line.state) or f'{seconds:.1f}s'}"
+        status = f"  {line.status}" if line.status and running else ""
+        name = f" {_MARKS.get(line.state, ' ')} {line.name}{status}"
+        space = max(self._console.width - len(end), 1)
         shown = name if len(name) <= space else name[: space - 1] + "…"
-        return Text(shown.ljust(space) + end, style=style, no_wrap=True, overflow="crop")
+        return Text(shown.ljust(space) + end, style=_STYLES.get(line.state, ""), no_wrap=True, overflow="crop")
 
     def _headline(self, now: float, end: str) -> Text:
         done = sum(line.state != "running" for line in self._lines.values())
         text = f"[+] Building {now - self._begun:.1f}s ({done}/{len(self._lines)}){end}"
         return Text(text, style="bold", no_wrap=True, overflow="crop")
 
-    def _summary(self, *, failed: bool) -> RenderableType:
-        now = time.time()
-        return Group(
-            self._headline(now, " FAILED" if failed else " FINISHED"),
-            *(self._row(line, now) for line in self._lines.values()),
-        )
+    def _summary(self, word: str) -> RenderableType:
+        """How every step went; of many cached ones only their number."""
+        with self._lock:
+            now = time.time()
+            lines = list(self._lines.values())
+            cached = sum(line.state == "cached" for line in lines)
+            if cached > _MOST_CACHED:
+                lines = [line for line in lines if line.state != "cached"]
+            rows = [self._headline(now, f" {word}"), *(self._row(line, now) for line in lines)]
+            if cached > _MOST_CACHED:
+                rows.insert(1, Text(f" = {cached} steps CACHED", style=_STYLES["cached"]))
+            return Group(*rows)
+
+
+def _one_line(text: str) -> str:
+    """Without line ends, tabs and escape sequences' first bytes: what would break the layout."""
+    return "".join(character for character in text.replace("\n", " ").expandtabs(4) if character.isprintable())
