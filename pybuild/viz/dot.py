@@ -105,7 +105,7 @@ def _outcome(node: Node) -> str:
     color = _STATES[node.state][0]
     time = time_text(node.duration)
     text = {"done": time, "failed": f"failed after {time}"}.get(node.state, STATE_WORDS[node.state])
-    return f'<font point-size="9" color="{color}"><b>{text}</b></font>'
+    return f'<font point-size="9" color="{color}"><b>{_escape(text)}</b></font>'
 
 
 def _link(link: Link, target: Node) -> str:
