@@ -202,7 +202,17 @@ def _say_where(result: BuildResult) -> None:
 def _write_metadata(path: Path, result: BuildResult) -> None:
     import json
 
-    text = json.dumps(dict(result.metadata), indent=2, sort_keys=True, ensure_ascii=False)
+    facts = {**result.metadata, "pybuild.build": _how_it_went(result)}
+    text = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)
     staging = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     staging.write_text(text + "\n", encoding="utf-8")
     staging.replace(path)
+
+
+def _how_it_went(result: BuildResult) -> dict[str, object]:
+    """What `pybuild.build` holds in the metadata file: seconds, and the state, seconds and reason of every step."""
+    steps = [
+        {"name": step.name, "state": step.state, "duration": round(step.duration, 3), "reason": step.reason}
+        for step in result.steps
+    ]
+    return {"duration": round(result.duration, 3), "steps": steps}
