@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 from pybuild.digest import Digest
 from pybuild.errors import PybuildError
-from pybuild.protocols import Engine, ProgressEvent, ProgressSink, Session, SolveRequest, StepFinished, StepResult
+from pybuild.protocols import (
+    Engine,
+    ProgressEvent,
+    ProgressSink,
+    Session,
+    SolveRequest,
+    StepFinished,
+    StepResult,
+    StepState,
+)
 
 if TYPE_CHECKING:
     from pybuild.llb.vertex import Graph
@@ -56,11 +65,24 @@ class Recorder:
 
         try:
             graph = _solved(engine, request, session)
-            steps = [self._ended.get(vertex.digest) or _not_reached(vertex.digest) for vertex in graph.vertices]
-            Drawing(graph, steps=steps).save(path)
+            Drawing(graph, steps=self._steps(graph)).save(path)
         except (PybuildError, OSError) as error:
             return f"the graph was not drawn: {error}"
         return ""
+
+    def _steps(self, graph: Graph) -> list[StepResult]:
+        """How each vertex went; what has no result because of one that failed was canceled."""
+        steps: list[StepResult] = []
+        without: set[Digest] = set()
+        for vertex in graph.vertices:
+            step = self._ended.get(vertex.digest)
+            if step is None:
+                state: StepState = "canceled" if any(e.vertex.digest in without for e in vertex.inputs) else "skipped"
+                step = StepResult(digest=vertex.digest, name=vertex.name, state=state, started=0.0, duration=0.0)
+            if step.state in ("failed", "canceled"):
+                without.add(vertex.digest)
+            steps.append(step)
+        return steps
 
 
 def _solved(engine: Engine, request: SolveRequest, session: Session) -> Graph:
@@ -72,10 +94,6 @@ def _solved(engine: Engine, request: SolveRequest, session: Session) -> Graph:
     except Exception:  # whatever it is, the build has raised it already
         return request.graph
     return Graph([Edge(plan.steps[-1].vertex)]) if plan.steps else request.graph
-
-
-def _not_reached(digest: Digest) -> StepResult:
-    return StepResult(digest=digest, name="", state="skipped", started=0.0, duration=0.0)
 
 
 __all__ = ["Recorder"]
