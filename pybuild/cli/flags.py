@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import shutil
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -127,6 +125,8 @@ def parse_output(text: str) -> OutputSpec:
         >>> parse_output("out"), parse_output("-").type
         (OutputSpec(type='local', dest='out', attrs=()), 'tar')
     """
+    import csv
+
     from pybuild.exporter import TYPES
     from pybuild.protocols import OutputSpec
 
@@ -230,5 +230,7 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = (), width: int =
 
 def print_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
     """Print a table; on a terminal, lines end at its edge."""
+    import shutil
+
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
     print(table(rows, right, width))

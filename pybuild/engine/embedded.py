@@ -8,8 +8,6 @@ which plans again and runs what is missing.
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
 import sys
 import threading
 import time
@@ -17,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pybuild.digest import digest_of
-from pybuild.engine.channel import Call, Cancel, Channel, Done, Event, Failed, Reply, Start
 from pybuild.engine.imageresult import apply_patch, base_config, layer_history
 from pybuild.errors import EngineUnavailable, InternalError, SolveError
 from pybuild.llb.vertex import Edge, Graph
@@ -48,6 +45,7 @@ from pybuild.solver.state import Job
 from pybuild.store.store import Store, default_root
 
 if TYPE_CHECKING:
+    from pybuild.engine.channel import Call, Channel, Start
     from pybuild.protocols import Lease
 
 _CANCEL_GRACE_SECONDS = 15.0
@@ -133,6 +131,12 @@ class EmbeddedEngine:
     def _run_worker(
         self, request: SolveRequest, session: Session, sink: ProgressSink, cancelled: threading.Event
     ) -> SolveResult:
+        # A cached build needs none of these.
+        import socket
+        import subprocess
+
+        from pybuild.engine.channel import Channel, Start
+
         ours, theirs = socket.socketpair()
         package_parent = str(Path(__file__).resolve().parents[2])
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package_parent, *_python_path()])}
@@ -166,6 +170,8 @@ def _python_path() -> list[str]:
 
 
 def _forward_cancel(cancelled: threading.Event, channel: Channel) -> None:
+    from pybuild.engine.channel import Cancel
+
     cancelled.wait()
     try:
         channel.send(Cancel())
@@ -175,6 +181,8 @@ def _forward_cancel(cancelled: threading.Event, channel: Channel) -> None:
 
 def _converse(channel: Channel, session: Session, sink: ProgressSink) -> SolveResult:
     """Serve the worker until it is done."""
+    from pybuild.engine.channel import Call, Done, Event, Failed
+
     while True:
         match channel.receive():
             case Event(event=event):
@@ -193,6 +201,8 @@ def _converse(channel: Channel, session: Session, sink: ProgressSink) -> SolveRe
 
 
 def _answer(channel: Channel, session: Session, call: Call) -> None:
+    from pybuild.engine.channel import Reply
+
     try:
         value = getattr(session, call.method)(call.argument)
         reply = Reply(id=call.id, value=value)
@@ -206,6 +216,8 @@ def _answer(channel: Channel, session: Session, call: Call) -> None:
 
 def _cancel_and_wait(channel: Channel, session: Session, sink: ProgressSink) -> None:
     """Ask the worker to clean up; after a grace period closing the channel ends it anyway."""
+    from pybuild.engine.channel import Cancel
+
     timer = threading.Timer(_CANCEL_GRACE_SECONDS, channel.close)
     timer.daemon = True
     timer.start()

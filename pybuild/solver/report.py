@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from asyncio import CancelledError
 
 from pybuild.llb.vertex import Vertex, summary
 from pybuild.protocols import ProgressSink, StepFinished, StepResult, StepStarted, StepState
@@ -46,6 +45,8 @@ class Reporter:
 
     def failed(self, step: Step, started: float, error: BaseException) -> None:
         """A step failed, or was cancelled."""
+        from asyncio import CancelledError  # nothing fails in a cached build, which does without an event loop
+
         if isinstance(error, CancelledError):
             self._finish(step, "canceled", started)
         else:
