@@ -79,7 +79,7 @@ def image(version: str = "dev") -> State:
     """The image: the command, its sources' checksums and their signature."""
     return (
         runtime()
-        .copy(archive().path("/out/pybuild"), "/usr/local/bin/pybuild")
+        .copy(archive().path("/out/pybuild"), "/usr/local/bin/pybuild", mode=0o755)
         .copy(checksums().path("/out/sources.sha256"), "/usr/share/pybuild/")
         .copy(signature().path("/out/sources.sig"), "/usr/share/pybuild/")
         .write("/usr/share/pybuild/version", f"{version}\n")

@@ -11,7 +11,18 @@ import functools
 import types
 from collections import abc
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    Any,
+    Literal,
+    ParamSpecArgs,
+    ParamSpecKwargs,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from pybuild.errors import ArgumentError, PybuildError
 from pybuild.location import capture, is_own_code
@@ -190,7 +201,7 @@ def _closure(hint: Any) -> Check:
 def _closure_of(hint: Any) -> Check:
     """A quick check that never accepts what does not fit; what it refuses goes to typeguard."""
     origin, arguments = get_origin(hint), get_args(hint)
-    if hint is Any or isinstance(hint, TypeVar):
+    if hint is Any or isinstance(hint, TypeVar | ParamSpecArgs | ParamSpecKwargs):
         return lambda _value: True
     if origin is None and isinstance(hint, type) and not getattr(hint, "_is_protocol", False):
         return lambda value: isinstance(value, hint)

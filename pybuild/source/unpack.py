@@ -12,7 +12,6 @@ from pybuild.digest import Digest, sha256
 from pybuild.errors import AlreadyExists, DigestMismatch, NotFound
 from pybuild.oci.descriptor import Descriptor
 from pybuild.protocols import Ref
-from pybuild.store.apply import apply_layer
 from pybuild.store.layers import Layer, remember
 from pybuild.store.store import Store
 
@@ -91,6 +90,8 @@ def _unpack_one(store: Store, blob: Descriptor, diff_id: Digest, parent: str, na
     with store.locks.exclusive(f"unpack:{name}"):
         if _exists(store, name):
             return
+        from pybuild.store.apply import apply_layer
+
         snapshots = store.snapshots
         key = f"unpack-{store.leases.owner()}-{name}"
         try:

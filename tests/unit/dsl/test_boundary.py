@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
@@ -74,3 +76,13 @@ def test_errors_inside_get_the_callers_line_and_one_frame() -> None:
 
 def test_describe() -> None:
     assert describe(str | Sequence[str] | None) == "str or Sequence[str] or None"
+
+
+def test_arguments_that_are_passed_on_need_no_typeguard() -> None:
+    script = (
+        "import sys\nfrom pybuild import image\n"
+        "image('a').pipe(lambda state, *names: state, 'one', 'two')\n"
+        "print('typeguard' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
