@@ -1,7 +1,8 @@
 """Exports the result's files into a directory (buildx's `--output type=local`).
 
-Files that are there already and not in the result stay. Each file appears under its name when it is complete. Owners
-are kept when the user is root; devices are left out for anybody else.
+Files that are there already and not in the result stay. Each file appears under its name when it is complete.
+Everything belongs to the user who builds, as with BuildKit's client; devices are left out when the user may not make
+them.
 """
 
 from __future__ import annotations
@@ -134,8 +135,6 @@ class _Copy:
     def _attributes(self, target: str, entry: Entry) -> None:
         status = entry.stat
         link = stat.S_ISLNK(status.st_mode)
-        if self._as_root:
-            os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
         if not link:
             os.chmod(target, stat.S_IMODE(status.st_mode))
             if self._as_root and stat.S_ISREG(status.st_mode):

@@ -6,6 +6,7 @@ replaces what is in its way, directories merge. Members are only ever written th
 
 from __future__ import annotations
 
+import contextlib
 import stat as statmod
 from typing import BinaryIO, Final, cast
 
@@ -90,7 +91,8 @@ class _Extraction:
                         f'"{member.name}" is a character device 0:0, which means "removed" to overlayfs'
                     )
                 self._remove(path, present=existing is not None)
-                writer.mknod(path, kind, member.device, attributes)
+                with contextlib.suppress(PermissionError):  # devices cannot be made in a user namespace
+                    writer.mknod(path, kind, member.device, attributes)
 
     def finish(self) -> None:
         """Give directories the archive's times, now that nothing is put into them any more."""

@@ -236,7 +236,11 @@ class _Application:
                 # A character device 0:0 is how overlayfs says "removed": an archive cannot be allowed to.
                 if kind == statmod.S_IFCHR and member.device == 0:
                     raise UnsafeArchive(f'"{path}": a character device 0:0 in a layer')
-                writer.mknod(path, kind, member.device, attributes)
+                try:
+                    writer.mknod(path, kind, member.device, attributes)
+                except PermissionError:
+                    # A user namespace cannot make devices, and the runtime brings those that steps need.
+                    self._unpacked.discard(path)
 
     def _directory(self, path: str, attributes: Attributes) -> None:
         writer = self._writer
