@@ -37,14 +37,17 @@ def outcome(graph: Graph) -> list[StepResult]:
     ]
 
 
+def drawn(case: str, form: str, built: bool) -> bytes:
+    graph = load_buildfile(BUILDFILES / case).state().graph()
+    return Drawing(graph, format=form, steps=outcome(graph) if built else ()).data
+
+
 @pytest.mark.parametrize("built", [False, True], ids=["plain", "built"])
 @pytest.mark.parametrize("form", SUFFIXES)
 @pytest.mark.parametrize("case", ["go_server", "stages"])
 def test_drawing(case: str, form: str, built: bool) -> None:
-    graph = load_buildfile(BUILDFILES / case).state().graph()
-    made = Drawing(graph, format=form, steps=outcome(graph) if built else ()).data
-    again = Drawing(load_buildfile(BUILDFILES / case).state().graph(), format=form, steps=outcome(graph) if built else ())
-    assert again.data == made
+    made = drawn(case, form, built)
+    assert drawn(case, form, built) == made
     expected = DRAWINGS / f"{case}{'-built' if built else ''}.{SUFFIXES[form]}"
     if os.environ.get("PYBUILD_GOLDEN_UPDATE"):
         expected.write_bytes(made)
