@@ -119,7 +119,10 @@ class SnapshotTable(ABC):
         known = self._database.connection.execute(query, (key,)).fetchone()
         if known is not None and int(known[0]) >= 0:
             return Usage(size=int(known[0]), inodes=int(known[1]))
-        size, inodes = disk_usage(self._tree(row.directory))
+        try:
+            size, inodes = disk_usage(self._tree(row.directory))
+        except FileNotFoundError as err:  # removed since its row was read
+            raise NotFound(f'no snapshot "{key}"') from err
         if row.kind is SnapshotKind.COMMITTED:
             with self._database.write() as connection:
                 connection.execute("UPDATE snapshots SET size = ?, inodes = ? WHERE key = ?", (size, inodes, key))

@@ -94,7 +94,11 @@ def entries(directory: Path) -> Iterator[tuple[str, os.stat_result]]:
 
 
 def disk_usage(root: Path) -> tuple[int, int]:
-    """Bytes allocated and number of inodes below `root`, itself included; unreadable directories count as empty."""
+    """Bytes allocated and number of inodes below `root`, itself included.
+
+    Directories that cannot be read, or that vanish meanwhile, count as empty. Raises FileNotFoundError when `root`
+    itself is not there.
+    """
     status = root.lstat()
     size, seen = status.st_blocks * 512, {(status.st_dev, status.st_ino)}
     pending = [root]
@@ -102,7 +106,7 @@ def disk_usage(root: Path) -> tuple[int, int]:
         directory = pending.pop()
         try:
             found = list(entries(directory))
-        except PermissionError:
+        except (PermissionError, FileNotFoundError):
             continue
         for name, status in found:
             inode = (status.st_dev, status.st_ino)
