@@ -122,7 +122,7 @@ class SnapshotTable(ABC):
         try:
             size, inodes = disk_usage(self._tree(row.directory))
         except FileNotFoundError as err:  # removed since its row was read
-            raise NotFound(f'no snapshot "{key}"') from err
+            raise NotFound(f'snapshot "{key}" not found') from err
         if row.kind is SnapshotKind.COMMITTED:
             with self._database.write() as connection:
                 connection.execute("UPDATE snapshots SET size = ?, inodes = ? WHERE key = ?", (size, inodes, key))
