@@ -15,6 +15,8 @@ from pybuild.frontend.dockerfile.lines import Lines
 
 MountType = Literal["bind", "cache", "tmpfs", "secret", "ssh"]
 Sharing = Literal["shared", "private", "locked"]
+Network = Literal["default", "none", "host"]
+Security = Literal["sandbox", "insecure"]
 MOUNT_TYPES: tuple[MountType, ...] = ("bind", "cache", "tmpfs", "secret", "ssh")
 SHARINGS: tuple[Sharing, ...] = ("shared", "private", "locked")
 
@@ -251,8 +253,8 @@ class Run(Instruction):
     mount_flags: tuple[str, ...] = ()
     mounts: tuple[RunMount, ...] = ()
     devices: tuple[Device, ...] = ()
-    network: Literal["default", "none", "host"] = "default"
-    security: Literal["sandbox", "insecure"] = "sandbox"
+    network: Network = "default"
+    security: Security = "sandbox"
     flags_used: tuple[str, ...] = ()
 
 
