@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import linecache
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import NamedTuple
@@ -18,6 +19,7 @@ _PACKAGE = str(Path(__file__).parent) + "/"
 _MAX_FRAMES = 4
 _skipped_prefixes: list[str] = [_PACKAGE]
 _is_user_file: dict[str, bool] = {}
+_MAX_KNOWN_FRAMES = 10_000
 
 
 class Frame(NamedTuple):
@@ -34,6 +36,37 @@ class Frame(NamedTuple):
         return f"{display_path(self.file)}:{self.line}"
 
 
+_frames: dict[tuple[int, int], tuple[CodeType, Frame]] = {}
+"""Positions by code object and instruction; each entry keeps its code object, so that the id stays its own."""
+
+
+class Span(NamedTuple):
+    """A range of a text. Lines count from 1, characters from 0; no character is known where all are 0."""
+
+    line: int
+    character: int
+    end_line: int
+    end_character: int
+
+
+class SourceText(NamedTuple):
+    """A text that locations point into and that travels with them.
+
+    `language` is a name of github/linguist, such as `Dockerfile`. `definition` is the wire form of a graph that brings
+    the file in, or empty.
+    """
+
+    filename: str
+    data: bytes
+    language: str = ""
+    definition: bytes = b""
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of the text, without line ends."""
+        return self.data.decode(errors="replace").splitlines()
+
+
 class Location:
     """A position in the user's code and how it was reached.
 
@@ -41,32 +74,70 @@ class Location:
         frames: the position itself first, then up to three of its callers.
         ranges: further (first line, last line) ranges of the same file that belong to it, such as the `.mount()`
             calls of a run.
+        text: the text of the file where it is no Python source that can be read again; see `within`.
+        spans: the exact ranges in `text`.
 
     Example:
         >>> Location([Frame("Buildfile.py", "app", 14, 14)])
         <Location Buildfile.py:14 in app>
     """
 
-    __slots__ = ("_frames", "_pending", "ranges")
+    __slots__ = ("_frames", "_pending", "_spans", "ranges", "text")
 
-    def __init__(self, frames: list[Frame] | tuple[Frame, ...], ranges: tuple[tuple[int, int], ...] = ()) -> None:
+    def __init__(
+        self,
+        frames: list[Frame] | tuple[Frame, ...],
+        ranges: tuple[tuple[int, int], ...] = (),
+        text: SourceText | None = None,
+        spans: tuple[Span, ...] = (),
+    ) -> None:
         self._frames: tuple[Frame, ...] | None = tuple(frames)
         self._pending: tuple[tuple[CodeType, int], ...] = ()
+        self._spans = spans
         self.ranges = ranges
+        self.text = text
+
+    @classmethod
+    def within(cls, text: SourceText, spans: Iterable[Span], function: str = "") -> Location:
+        r"""A location in a text that is not Python: lines of a Dockerfile, of a definition from elsewhere.
+
+        Args:
+            text: the whole text; all locations in it may share the object.
+            spans: the ranges; there may be none.
+            function: what the lines belong to, such as a stage.
+
+        Example:
+            >>> Location.within(SourceText("Dockerfile", b"FROM a\nRUN b"), [Span(2, 0, 2, 5)]).snippet(0)
+            [(2, True, 'RUN b')]
+        """
+        found = tuple(spans)
+        first = found[0] if found else Span(0, 0, 0, 0)
+        frame = Frame(text.filename, function, first.line, max(first.line, first.end_line))
+        ranges = tuple((span.line, max(span.line, span.end_line)) for span in found[1:])
+        return cls((frame,), ranges, text, found)
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """All ranges, exactly where that is known, by whole lines otherwise."""
+        if self.text is not None:
+            return self._spans
+        return tuple(Span(first, 0, last, 0) for first, last in self.all_ranges)
 
     @classmethod
     def _captured(cls, pending: tuple[tuple[CodeType, int], ...]) -> Location:
         location = cls.__new__(cls)
         location._frames = None
         location._pending = pending
+        location._spans = ()
         location.ranges = ()
+        location.text = None
         return location
 
     @property
     def frames(self) -> tuple[Frame, ...]:
         """The position and its callers, innermost first; never empty for a captured location."""
         if self._frames is None:
-            self._frames = tuple(_frame(code, lasti) for code, lasti in self._pending)
+            self._frames = tuple([_frame(code, lasti) for code, lasti in self._pending])
             self._pending = ()
         return self._frames
 
@@ -90,7 +161,8 @@ class Location:
         """This location with the lines of `other` added as one more range (when they are of the same file)."""
         frame = other.frames[0]
         added = ((frame.line, frame.end_line),) if frame.file == self.file else ()
-        return Location(self.frames, (*self.ranges, *added))
+        spans = (*self._spans, *other._spans) if added else self._spans
+        return Location(self.frames, (*self.ranges, *added), self.text, spans)
 
     def snippet(self, context: int = 1) -> list[tuple[int, bool, str]]:
         """The source lines around the location as (number, marked, text); empty when the source is gone.
@@ -101,13 +173,14 @@ class Location:
         ranges = self.all_ranges
         marked = {number for first, last in ranges for number in range(first, last + 1)}
         shown = {number for first, last in ranges for number in range(first - context, last + context + 1)}
-        lines = source_lines(self.file)
+        lines = source_lines(self.file) if self.text is None else self.text.lines
         return [(n, n in marked, lines[n - 1]) for n in sorted(shown) if 0 < n <= len(lines)]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Location):
             return NotImplemented
-        return self.frames == other.frames and self.ranges == other.ranges
+        mine = (self.frames, self.ranges, self._spans, self.text)
+        return mine == (other.frames, other.ranges, other._spans, other.text)
 
     def __hash__(self) -> int:
         return hash((self.frames, self.ranges))
@@ -119,7 +192,7 @@ class Location:
         return f"<Location {self} in {self.frames[0].function}>"
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Location, (self.frames, self.ranges)
+        return Location, (self.frames, self.ranges, self.text, self._spans)
 
 
 def capture() -> Location:
@@ -168,6 +241,17 @@ def _classify(filename: str) -> bool:
 
 
 def _frame(code: CodeType, lasti: int) -> Frame:
+    """The position of an instruction. Steps made in a loop share theirs, so it is looked up once."""
+    key = (id(code), lasti)
+    known = _frames.get(key)
+    if known is None or known[0] is not code:
+        if len(_frames) >= _MAX_KNOWN_FRAMES:
+            _frames.clear()
+        known = _frames[key] = (code, _frame_at(code, lasti))
+    return known[1]
+
+
+def _frame_at(code: CodeType, lasti: int) -> Frame:
     line = end_line = code.co_firstlineno
     column = end_column = -1
     for position, found in enumerate(code.co_positions()):

@@ -87,7 +87,8 @@ class ExecMeta(Node):
     """The process of an exec step.
 
     `env` holds `KEY=VALUE` in order; a key stands once. `cwd` is absolute once resolved. `user` is
-    `name|uid[:group|gid]` or empty for root.
+    `name|uid[:group|gid]` or empty for root. `remove_mount_stubs_recursive`: directories that were made to mount
+    something on are removed again.
     """
 
     args: tuple[str, ...]
@@ -100,6 +101,7 @@ class ExecMeta(Node):
     ulimits: tuple[Ulimit, ...] = ()
     cgroup_parent: str = ""
     valid_exit_codes: tuple[int, ...] = ()
+    remove_mount_stubs_recursive: bool = True
     inherit: Inherit | None = None
 
 
@@ -138,7 +140,8 @@ class LinuxResources(Node):
 class Metadata(Node):
     """Facts about a vertex that change neither its result nor its digest.
 
-    `description` are BuildKit's display hints; `llb.customname` is the name that progress shows.
+    `description` are BuildKit's display hints; `llb.customname` is the name that progress shows. `caps` are
+    capabilities beyond those that follow from the op (`llb.caps`); `progress_group` draws vertices together.
     `local_dir` is the client's directory behind a `local://` or `oci-layout://` source: where content comes from, never
     what it is.
     """

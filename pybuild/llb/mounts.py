@@ -33,8 +33,12 @@ class ContentCache(IntEnum):
 
 
 @node
-class BindMount(Node):
-    """A tree from an input (`input`, `selector` in it) at `target`; the root file system is the one at `/`."""
+class MountBase(Node):
+    """What every mount has on the wire; most kinds leave most of it at its default.
+
+    `input` and `selector` say what is shown, `output` under which index the result can be used. `result_id` is an id
+    that a client gives to a mount's result (no client of today does).
+    """
 
     target: str
     input: int = NO_INPUT
@@ -42,35 +46,37 @@ class BindMount(Node):
     output: int = NO_OUTPUT
     readonly: bool = False
     content_cache: ContentCache = ContentCache.DEFAULT
+    result_id: str = ""
 
 
 @node
-class CacheMount(Node):
+class BindMount(MountBase):
+    """A tree from an input (`input`, `selector` in it) at `target`; the root file system is the one at `/`."""
+
+
+@node
+class CacheMount(MountBase):
     """A directory that outlives the build, found again by `cache_id` (and by the input it starts from, if any)."""
 
-    target: str
     cache_id: str
     sharing: Sharing = Sharing.SHARED
-    input: int = NO_INPUT
-    selector: str = ""
-    readonly: bool = False
 
 
 @node
-class TmpfsMount(Node):
+class TmpfsMount(MountBase):
     """An empty memory file system; `size` in bytes, 0 for the kernel's default."""
 
-    target: str
     size: int = 0
-    readonly: bool = False
-    input: int = NO_INPUT
 
 
 @node
-class SecretMount(Node):
-    """A secret as a read-only file. `mode` in octal bits, `uid` and `gid` own the file."""
+class SecretMount(MountBase):
+    """A secret as a read-only file. `mode` in octal bits, `uid` and `gid` own the file.
 
-    target: str
+    Its `output` is 0 because Go's client leaves the field alone; nothing can be used under it.
+    """
+
+    output: int = 0
     secret_id: str
     uid: int = 0
     gid: int = 0
@@ -79,10 +85,10 @@ class SecretMount(Node):
 
 
 @node
-class SshMount(Node):
-    """The socket of a forwarded ssh agent. An empty `agent_id` is the default agent."""
+class SshMount(MountBase):
+    """The socket of a forwarded ssh agent. An empty `agent_id` is the default agent; `output` as of secrets."""
 
-    target: str
+    output: int = 0
     agent_id: str = ""
     uid: int = 0
     gid: int = 0

@@ -43,14 +43,19 @@ class Vertex:
         constraints: platform and worker filter; part of the digest.
         metadata: name, cache hints, limits; not part of the digest.
         locations: where the user wrote it; not part of the digest.
+        visits: the vertices below in the order in which a client walks them, where that is more than one object per
+            input: equal vertices share an input, and each has a name and a place of its own. Not part of the digest.
+        wire: the bytes that it was read from, if it was; what marshals it again writes them. Not part of the digest.
     """
 
-    __slots__ = ("constraints", "digest", "inputs", "locations", "metadata", "op")
+    __slots__ = ("constraints", "digest", "inputs", "locations", "metadata", "op", "visits", "wire")
     op: Op
     inputs: tuple[Edge, ...]
     constraints: Constraints
     metadata: Metadata
     locations: tuple[Location, ...]
+    visits: tuple[Vertex, ...]
+    wire: bytes
     digest: Digest
 
     def __init__(
@@ -61,6 +66,8 @@ class Vertex:
         constraints: Constraints = NO_CONSTRAINTS,
         metadata: Metadata = NO_METADATA,
         locations: Iterable[Location] = (),
+        visits: Iterable[Vertex] = (),
+        wire: bytes = b"",
     ) -> None:
         put = object.__setattr__
         put(self, "op", op)
@@ -68,6 +75,8 @@ class Vertex:
         put(self, "constraints", constraints)
         put(self, "metadata", metadata)
         put(self, "locations", tuple(locations))
+        put(self, "visits", tuple(visits))
+        put(self, "wire", wire)
         below = tuple((edge.vertex.digest, edge.output) for edge in self.inputs)
         put(self, "digest", digest_of(op._form, constraints._form, below))
 
@@ -85,14 +94,20 @@ class Vertex:
         constraints: Constraints | None = None,
         metadata: Metadata | None = None,
         locations: Sequence[Location] | None = None,
+        visits: Sequence[Vertex] | None = None,
     ) -> Self:
-        """A copy with some parts changed; the locations stay unless given."""
+        """A copy with some parts changed; the locations stay unless given, `visits` go with the inputs."""
+        same = op is None and inputs is None and constraints is None
+        if visits is None:
+            visits = self.visits if inputs is None else ()
         return type(self)(
             self.op if op is None else op,
             self.inputs if inputs is None else inputs,
             constraints=self.constraints if constraints is None else constraints,
             metadata=self.metadata if metadata is None else metadata,
             locations=self.locations if locations is None else locations,
+            visits=visits,
+            wire=self.wire if same else b"",
         )
 
     @property

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from pybuild.llb.files import CopyAction
+from pybuild.llb.files import SCRATCH, CopyAction, FileAction
 from pybuild.llb.meta import Constraints, Metadata
+from pybuild.llb.mounts import BindMount
 from pybuild.llb.ops import ExecOp, FileOp, Op
 from pybuild.llb.vertex import Edge, Graph, OutputIndex, Vertex
 from pybuild.location import Location
@@ -18,23 +19,49 @@ Row = tuple[Op, tuple[tuple[int, int], ...], Constraints, Metadata, tuple[Locati
 
 
 def visit_order(vertex: Vertex) -> Sequence[Vertex]:
-    """The inputs of `vertex` in the order in which BuildKit's client visits them.
+    """The vertices below `vertex` in the order in which BuildKit's client visits them.
 
-    A file op is walked from its last action to its first, base before copy source (client/llb/fileop.go,
-    `FileOp.Inputs`); every other op in the order of its inputs.
+    A file op is walked from its last action to its first; every other op in the order of its inputs.
     """
+    if vertex.visits:
+        return vertex.visits
     inputs = vertex.inputs
-    if not isinstance(vertex.op, FileOp) or len(inputs) < 2:
+    if len(inputs) < 2:
+        return [inputs[0].vertex] if inputs else ()
+    if not isinstance(vertex.op, FileOp):
         return [edge.vertex for edge in inputs]
-    count = len(inputs)
-    order: list[int] = []
-    for action in reversed(vertex.op.actions):
-        numbers = [action.input]
+    return [inputs[number].vertex for number in file_visits(vertex.op.actions, len(inputs))]
+
+
+def file_visits(actions: Sequence[FileAction], count: int) -> list[int]:
+    """The numbers of a file op's `count` inputs in visiting order.
+
+    Of each action, from the last back along what it works on: the base that its chain started from, then what a copy
+    reads, which may be a chain of its own (client/llb/fileop.go, `allOutputs`).
+    """
+    bases: list[int] = []
+    for action in actions:
+        bases.append(action.input if action.input < count else bases[action.input - count])  # it reads what it appends
+    order: dict[int, None] = {}
+    stack, seen = [len(actions) - 1], set[int]()
+    while stack:
+        number = stack.pop()
+        if number in seen:
+            continue
+        seen.add(number)
+        action = actions[number]
+        order[bases[number]] = None
+        if action.input >= count:
+            stack.append(action.input - count)
         if isinstance(action, CopyAction):
-            numbers.append(action.secondary_input)
-        order += [number for number in numbers if 0 <= number < count]
-    order += range(count)
-    return [inputs[number].vertex for number in dict.fromkeys(order)]
+            source = action.secondary_input
+            if source >= count:
+                stack.append(source - count)
+            else:
+                order[source] = None
+    order.pop(SCRATCH, None)
+    order.update(dict.fromkeys(range(count)))
+    return list(order)
 
 
 def toposort(heads: Iterable[Vertex]) -> list[Vertex]:
@@ -66,8 +93,9 @@ def rewrite(graph: Graph, change: Callable[[Vertex], Vertex | Edge]) -> Graph:
 
     Args:
         graph: where to start from; returned itself when nothing changed.
-        change: called once per vertex, whose inputs are rewritten already. Returning the vertex keeps it; returning
-            an Edge makes every user of the vertex use that edge instead (only for vertices with one output).
+        change: called once per vertex, in the order of `graph.vertices`; the vertex has its new inputs already.
+            Returning the vertex keeps it; returning an Edge makes every user of the vertex use that edge instead (only
+            for vertices with one output).
     """
     made: dict[int, Vertex | Edge] = {}
 
@@ -82,7 +110,9 @@ def rewrite(graph: Graph, change: Callable[[Vertex], Vertex | Edge]) -> Graph:
             new.vertex is not old.vertex or new.output != old.output
             for new, old in zip(inputs, vertex.inputs, strict=True)
         )
-        current = vertex.replace(inputs=inputs) if moved else vertex
+        visits = tuple([follow(Edge(below)).vertex for below in vertex.visits])
+        moved = moved or any(new is not old for new, old in zip(visits, vertex.visits, strict=True))
+        current = vertex.replace(inputs=inputs, visits=visits) if moved else vertex
         result = change(current)
         touched = touched or result is not vertex
         made[id(vertex)] = result
@@ -97,6 +127,9 @@ def consumers(graph: Graph) -> dict[int, list[tuple[Vertex, int]]]:
     for vertex in graph.vertices:
         for number, edge in enumerate(vertex.inputs):
             found[id(edge.vertex)].append((vertex, number))
+            for twin in vertex.visits:
+                if twin is not edge.vertex and twin.digest == edge.vertex.digest:
+                    found[id(twin)].append((vertex, number))
     return found
 
 
@@ -111,8 +144,8 @@ def primary_input(edge: Edge) -> Edge | None:
     number = -1
     if isinstance(op, ExecOp):
         for mount in op.mounts:
-            if getattr(mount, "output", -1) == edge.output:
-                number = getattr(mount, "input", -1)
+            if isinstance(mount, BindMount) and mount.output == edge.output:
+                number = mount.input
                 break
     elif isinstance(op, FileOp):
         number = next((a.input for a in op.actions if 0 <= a.input < len(vertex.inputs)), -1)
