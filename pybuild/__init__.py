@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from pybuild.dsl.mounts import Mount, bind, cache, secret, ssh, tmpfs
     from pybuild.dsl.outputs import Output, to_dir, to_docker, to_image, to_none, to_oci, to_registry, to_tar
     from pybuild.dsl.paths import PathRef
-    from pybuild.dsl.sources import diff, git, http, image, local, merge, oci_layout, scratch
+    from pybuild.dsl.remotes import git, http
+    from pybuild.dsl.sources import diff, image, local, merge, oci_layout, scratch
     from pybuild.dsl.state import State
     from pybuild.dsl.target import Target, target
     from pybuild.errors import PybuildError
@@ -36,7 +37,8 @@ _HOME = {
         "Output", "to_dir", "to_docker", "to_image", "to_none", "to_oci", "to_registry", "to_tar",
     ),
     "pybuild.dsl.paths": ("PathRef",),
-    "pybuild.dsl.sources": ("diff", "git", "http", "image", "local", "merge", "oci_layout", "scratch"),
+    "pybuild.dsl.remotes": ("git", "http"),
+    "pybuild.dsl.sources": ("diff", "image", "local", "merge", "oci_layout", "scratch"),
     "pybuild.dsl.state": ("State",),
     "pybuild.dsl.target": ("Target", "target"),
     "pybuild.errors": ("PybuildError",),

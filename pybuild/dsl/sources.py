@@ -1,4 +1,4 @@
-"""Where states start: `image`, `scratch`, `local`, `oci_layout`, `git`, `http`, and `merge` and `diff` of states.
+"""Where states start: `image`, `scratch`, `local`, `oci_layout`, and `merge` and `diff` of states.
 
 Each makes one source vertex with the identifier and attributes that BuildKit's client gives it
 (client/llb/source.go). A directory of the client travels in `metadata.local_dir`, never in a digest.
@@ -7,12 +7,9 @@ Each makes one source vertex with the identifier and attributes that BuildKit's 
 from __future__ import annotations
 
 import os
-import posixpath
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal
-from urllib.parse import urlsplit
 
 from pybuild._boundary import public
 from pybuild.dsl import context
@@ -31,9 +28,6 @@ DEFAULT_CONTEXT = "context"
 """Name of the local source that plain paths in `copy` and `bind` refer to, as in the Dockerfile frontend."""
 
 _RESOLVE_MODES: Final = {"default": "", "always": "pull", "never": "local"}
-_SCP = re.compile(r"(?:[\w.-]+@)?(?P<host>[\w.-]+):(?!//)(?P<path>.+)")
-_GIT_SCHEMES = ("https", "http", "ssh", "git")
-_CHECKSUM = re.compile(r"sha(?:256|384|512):[0-9a-f]{64,128}")
 
 
 @public
@@ -133,85 +127,6 @@ def oci_layout(path: StrPath, ref: str) -> State:
         raise ReferenceFormatError(f'invalid reference "{ref}"', hint="write name:tag, or name@sha256:...")
     directory = Path(os.path.normpath(context.base_directory() / path))
     return _source(f"oci-layout://{ref}", {}, capture(), directory=directory)
-
-
-@public
-def git(url: str, ref: str = "HEAD", *, subdir: str = "", keep_git_dir: bool = False) -> State:
-    """Start from a commit of a git repository.
-
-    Args:
-        url: the repository: https, http, ssh, git, or `user@host:path`.
-        ref: branch, tag or commit.
-        subdir: only this directory of it.
-        keep_git_dir: keep `.git`.
-
-    Raises:
-        ReferenceFormatError: `url` does not name a repository.
-
-    Example:
-        >>> from pybuild import git
-        >>> git("https://example.com/team/app.git", "v1", subdir="docs")
-        <State git://example.com/team/app.git#v1:docs>
-    """
-    place, ssh = _repository(url)
-    wanted = "" if ref == "HEAD" else ref
-    inside = posixpath.normpath("/" + subdir).lstrip("/")
-    fragment = f"#{wanted}" + (f":{inside}" if inside else "") if wanted or inside else ""
-    attrs = {"git.fullurl": url}
-    if ssh:
-        attrs["git.mountsshsock"] = "default"
-    else:
-        attrs["git.authtokensecret"] = "GIT_AUTH_TOKEN"
-        attrs["git.authheadersecret"] = "GIT_AUTH_HEADER"
-    if keep_git_dir:
-        attrs["git.keepgitdir"] = "true"
-    return _source(f"git://{place}{fragment}", attrs, capture())
-
-
-def _repository(url: str) -> tuple[str, bool]:
-    """Host and path of a repository, and whether it is reached by ssh."""
-    parts = urlsplit(url)
-    if parts.scheme in _GIT_SCHEMES and parts.hostname and len(parts.path) > 1 and not parts.fragment:
-        port = f":{parts.port}" if parts.port else ""
-        return f"{parts.hostname}{port}{parts.path}", parts.scheme == "ssh"
-    found = _SCP.fullmatch(url) if "://" not in url else None
-    if found is None:
-        hint = "ref and subdir are arguments of their own" if parts.fragment else "such as https://host/path.git"
-        raise ReferenceFormatError(f'"{url}" does not name a git repository', hint=hint)
-    return f"{found['host']}/{found['path'].lstrip('/')}", True
-
-
-@public
-def http(url: str, *, checksum: str | None = None, filename: str | None = None, mode: int | None = None) -> State:
-    """Start from a file behind a URL.
-
-    Args:
-        url: http or https.
-        checksum: `sha256:...` that the content must have; with it the step needs no request to be cached.
-        filename: name of the file; the last part of the URL by default.
-        mode: permission bits; 0o600 by default.
-
-    Raises:
-        ReferenceFormatError: not such a URL, or not a checksum.
-
-    Example:
-        >>> from pybuild import http
-        >>> http("https://example.com/tool.tar.gz", filename="tool.tar.gz")
-        <State https://example.com/tool.tar.gz>
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ReferenceFormatError(f'"{url}" is not an http or https URL')
-    attrs: dict[str, str] = {}
-    if checksum is not None:
-        if not _CHECKSUM.fullmatch(checksum):
-            raise ReferenceFormatError(f'"{checksum}" is not a checksum', hint="write sha256: and 64 hex digits")
-        attrs["http.checksum"] = checksum
-    if filename is not None:
-        attrs["http.filename"] = checked(filename, "http(): filename")
-    if mode is not None:
-        attrs["http.perm"] = f"0{mode:o}"
-    return _source(url, attrs, capture())
 
 
 @public

@@ -10,6 +10,7 @@ import pickle
 import socket
 import struct
 import threading
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import attrs
@@ -27,6 +28,8 @@ class Start:
     request: SolveRequest
     rootless: bool
     slots: int
+    pins: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    """What the client found out about sources: the worker must not see another version of them."""
 
 
 @attrs.frozen(kw_only=True)

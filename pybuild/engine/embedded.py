@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,10 +127,15 @@ class EmbeddedEngine:
                 done = build.finish_cached(lease, sink, started)
                 if done is not None:
                     return done
-        return self._run_worker(request, session, sink, cancelled or threading.Event())
+        return self._run_worker(request, session, sink, cancelled or threading.Event(), build.sources.pins)
 
     def _run_worker(
-        self, request: SolveRequest, session: Session, sink: ProgressSink, cancelled: threading.Event
+        self,
+        request: SolveRequest,
+        session: Session,
+        sink: ProgressSink,
+        cancelled: threading.Event,
+        pins: Mapping[str, str],
     ) -> SolveResult:
         # A cached build needs none of these.
         import socket
@@ -151,7 +157,8 @@ class EmbeddedEngine:
         channel = Channel(ours)
         slots = max(2, len(os.sched_getaffinity(0)))
         try:
-            channel.send(Start(root=str(self.root), request=request, rootless=self.rootless, slots=slots))
+            start = Start(root=str(self.root), request=request, rootless=self.rootless, slots=slots, pins=pins)
+            channel.send(start)
             watcher = threading.Thread(target=_forward_cancel, args=(cancelled, channel), daemon=True)
             watcher.start()
             return _converse(channel, session, sink)
@@ -237,12 +244,15 @@ class Build:
         store: the store.
         request: what to build.
         session: the client's session.
+        pins: what is known already of its sources.
     """
 
-    def __init__(self, store: Store, request: SolveRequest, session: Session) -> None:
+    def __init__(
+        self, store: Store, request: SolveRequest, session: Session, pins: Mapping[str, str] | None = None
+    ) -> None:
         self.store = store
         self.request = request
-        self.sources = SourceSet(store, session, request.platform)
+        self.sources = SourceSet(store, session, request.platform, pins)
         context = PassContext(platform=request.platform, resolver=self.sources)
         self.graph: Graph = run_passes(request.graph, context)
         self.job = Job(self.graph, request.no_cache)
@@ -346,7 +356,7 @@ async def solve_in_worker(start: Start, session: Session, sink: ProgressSink) ->
     started = time.time()
     store = Store.open(Path(start.root))
     with store.leases.lease() as lease:
-        build = await asyncio.to_thread(Build, store, start.request, session)
+        build = await asyncio.to_thread(Build, store, start.request, session, start.pins)
         await asyncio.to_thread(build.plan, learn=True)
         reporter = Reporter(build.job, sink)
         async with execution(build, lease, session, sink, reporter, start) as scheduler:

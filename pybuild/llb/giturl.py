@@ -10,7 +10,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, Literal, TypeAlias
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 import attrs
@@ -30,6 +30,7 @@ _TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 _SWITCHES: Final = frozenset({"keep-git-dir", "submodules", "fetch-by-commit"})
 _KEYS: Final = ("ref", "tag", "branch", "subdir", "checksum", "commit", "mtime", *sorted(_SWITCHES))
+_MTIMES: Final[Mapping[str, MTime]] = {"": "", "checkout": "checkout", "commit": "commit"}
 _MASK: Final = "xxxxx"
 
 
@@ -135,7 +136,7 @@ def _split(text: str) -> SplitResult:
         parts = urlsplit(text)
         valid = bool(parts.hostname) and (parts.port is None or parts.port >= 0)
     except ValueError:
-        valid = False
+        parts, valid = SplitResult("", "", "", "", ""), False
     if not valid or _BAD_ESCAPE.search(parts.path + parts.fragment) or _CONTROL.search(parts.netloc):
         raise ReferenceFormatError(f'"{redacted(text)}" is not a URL')
     return parts
@@ -291,9 +292,10 @@ def _switch(key: str, given: Mapping[str, str]) -> bool | None:
 
 
 def _mtime(value: str) -> MTime:
-    if value not in ("", "checkout", "commit"):
+    found = _MTIMES.get(value)
+    if found is None:
         raise ReferenceFormatError(f'invalid mtime value: "{value}"', hint="checkout or commit")
-    return cast("MTime", value)
+    return found
 
 
 def redacted(url: str) -> str:

@@ -145,6 +145,10 @@ def summary(op: Op, limit: int = 60) -> str:
         text = args[2] if shell else " ".join(args)
     elif isinstance(op, SourceOp):
         text = op.reference if op.scheme == "docker-image" else op.identifier
+        if op.scheme in ("http", "https"):
+            from pybuild.llb.giturl import redacted
+
+            text = redacted(text)
     elif isinstance(op, FileOp):
         text = ", ".join(_action_summary(action) for action in op.actions)
     else:

@@ -7,7 +7,7 @@ into `_MAKERS`. Mirrors BuildKit's source.Manager.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Protocol, TypeVar
 
 from pybuild.errors import CapabilityError, PybuildError
@@ -55,9 +55,18 @@ class SourceSet:
         store: where trees are kept.
         session: the client's session.
         platform: what to build for, where a vertex does not say.
+        pins: what another process found out for the same build: see `pins`.
     """
 
-    def __init__(self, store: Store, session: Session, platform: Platform | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        session: Session,
+        platform: Platform | None = None,
+        pins: Mapping[str, str] | None = None,
+    ) -> None:
+        self.pins: dict[str, str] = dict(pins or {})
+        """What refs and URLs stand for in this build, which sees one version of each."""
         self._store = store
         self._session = session
         self._platform = platform or host_platform()
@@ -112,7 +121,7 @@ class SourceSet:
                 f'"{scheme}" sources are not supported by the embedded engine yet',
                 hint="fetch it in a run step, or bring it in with local(...)",
             )
-        return maker(self._store, self._session)
+        return maker(self._store, self._session, self.pins)
 
 
 T = TypeVar("T")
@@ -126,28 +135,38 @@ def _at(vertex: Vertex, ask: Callable[[], T]) -> T:
         raise error.at(vertex.locations) from None
 
 
-def _local(store: Store, session: Session) -> Source:
+Pins = MutableMapping[str, str]
+
+
+def _local(store: Store, session: Session, _pins: Pins) -> Source:
     from pybuild.source.local import LocalSource
 
     return LocalSource(store, session)
 
 
-def _layout(store: Store, _session: Session) -> Source:
+def _layout(store: Store, _session: Session, _pins: Pins) -> Source:
     from pybuild.source.image import ImageSource
     from pybuild.source.ocilayout import LayoutImages
 
     return ImageSource(store, LayoutImages(store))
 
 
-def _registry(store: Store, session: Session) -> Source:
+def _registry(store: Store, session: Session, _pins: Pins) -> Source:
     from pybuild.source.image import ImageSource
     from pybuild.source.registryimages import RegistryImages
 
     return ImageSource(store, RegistryImages(store, session))
 
 
-_MAKERS: Mapping[str, Callable[[Store, Session], Source]] = {
+def _git(store: Store, session: Session, pins: Pins) -> Source:
+    from pybuild.source.git import GitSource
+
+    return GitSource(store, session, pins)
+
+
+_MAKERS: Mapping[str, Callable[[Store, Session, Pins], Source]] = {
     "local": _local,
     "oci-layout": _layout,
     "docker-image": _registry,
+    "git": _git,
 }

@@ -195,6 +195,8 @@ class GarbageCollector:
         for record in batch:
             if record.kind == "cache-mount" and self._remove_cache_mount(record):
                 yield record, record.size
+            if record.kind == "git-mirror" and self._remove_git_mirror(record):
+                yield record, record.size
 
     def _delete_snapshot(self, connection: sqlite3.Connection, record: UsageRecord) -> tuple[int, ...] | None:
         row = self._row(record.id)
@@ -224,6 +226,11 @@ class GarbageCollector:
             if cache_mount_id(info.path.parent.name, info.instance) == record.id:
                 return mounts.try_remove(info, self._remove_directory)
         return False
+
+    def _remove_git_mirror(self, record: UsageRecord) -> bool:
+        mirrors = self._store.git_mirrors
+        found = next((info for info in mirrors.walk() if info.name == record.id), None)
+        return found is not None and mirrors.try_remove(found, self._remove_directory)
 
     def _remove_directory(self, path: Path) -> None:
         trash = self._to_trash(path)

@@ -8,6 +8,7 @@ Cheap to open, because every build does it: parts are made when first asked for.
     snapshots/<n>/                  directories of snapshots
     cache-mounts/                   directories of cache mounts
     contexts/                       what is known of the files of local directories
+    git/                            bare repositories, one per remote
     ingest/, tmp/                   unfinished things, named after their owner
     leases/, locks/                 files that are locked while somebody lives, or works
 """
@@ -30,13 +31,25 @@ if TYPE_CHECKING:
     from pybuild.store.cachemounts import CacheMounts
     from pybuild.store.content import FileContentStore
     from pybuild.store.gc import GarbageCollector
+    from pybuild.store.gitmirrors import GitMirrors
     from pybuild.store.lease import LeaseManager
     from pybuild.store.native import NativeSnapshotter
     from pybuild.store.overlay import OverlaySnapshotter
     from pybuild.store.treewriter import Whiteouts
 
 FORMAT_VERSION = 1
-_DIRECTORIES = ("blobs", "blobs/sha256", "ingest", "snapshots", "cache-mounts", "contexts", "leases", "locks", "tmp")
+_DIRECTORIES = (
+    "blobs",
+    "blobs/sha256",
+    "ingest",
+    "snapshots",
+    "cache-mounts",
+    "contexts",
+    "git",
+    "leases",
+    "locks",
+    "tmp",
+)
 _FILES = ("version", "oci-layout", "snapshotter", "store.db", "store.db-wal", "store.db-shm", "store.db-journal")
 _OWN_NAMES = frozenset((*_DIRECTORIES, *_FILES, *(f"{name}.new" for name in _FILES)))
 _KINDS = ("overlay", "native")
@@ -116,6 +129,13 @@ class Store:
         from pybuild.store.cachemounts import CacheMounts
 
         return CacheMounts(self.root / "cache-mounts", self.locks)
+
+    @cached_property
+    def git_mirrors(self) -> GitMirrors:
+        """Bare repositories of git sources."""
+        from pybuild.store.gitmirrors import GitMirrors
+
+        return GitMirrors(self.root / "git", self.locks)
 
     @cached_property
     def gc(self) -> GarbageCollector:

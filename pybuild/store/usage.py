@@ -13,7 +13,7 @@ from pybuild.errors import NotFound, StoreError
 if TYPE_CHECKING:
     from pybuild.store.store import Store
 
-RecordKind: TypeAlias = Literal["snapshot", "content", "cache-mount", "ingest"]
+RecordKind: TypeAlias = Literal["snapshot", "content", "cache-mount", "git-mirror", "ingest"]
 
 
 @attrs.frozen(kw_only=True)
@@ -21,7 +21,7 @@ class UsageRecord:
     """One thing on disk.
 
     Args:
-        id: a snapshot's key, a blob's digest, a cache mount's id and instance, a file's name.
+        id: a snapshot's key, a blob's digest, a cache mount's id and instance, a mirror's or a file's name.
         size: bytes on disk, without parents.
         created: seconds since the epoch.
         last_used: seconds since the epoch.
@@ -43,6 +43,17 @@ class UsageRecord:
     mutable: bool = False
     parent: str = ""
     description: str = ""
+
+    @property
+    def type(self) -> str:
+        """BuildKit's word for what it is: the `type` of `docker buildx du`."""
+        if self.kind == "cache-mount":
+            return "exec.cachemount"
+        if self.kind == "git-mirror" or (self.kind == "snapshot" and self.id.startswith("git-")):
+            return "source.git.checkout"
+        if self.kind == "snapshot" and self.id.startswith("local-"):
+            return "source.local"
+        return "regular"
 
 
 _SNAPSHOTS = """
@@ -81,7 +92,13 @@ def usage(store: Store) -> list[UsageRecord]:
     held = _held(store, owners)
     snapshots = list(_snapshots(store, held, owners))
     held["content"] |= _labels_of(store, {record.id for record in snapshots if record.in_use})
-    records = [*snapshots, *_content(store, held), *_cache_mounts(store), *_ingests(store, owners)]
+    records = [
+        *snapshots,
+        *_content(store, held),
+        *_cache_mounts(store),
+        *_git_mirrors(store),
+        *_ingests(store, owners),
+    ]
     return sorted(records, key=lambda record: (record.last_used, record.kind, record.id))
 
 
@@ -107,7 +124,7 @@ def _snapshots(store: Store, held: Mapping[str, set[str]], owners: Owners) -> It
         if owners.elsewhere(str(owner)) or (kind != "committed" and owners.alive(str(owner))):
             used.add(str(key))
     used = _with_parents(used, parents)
-    for key, parent, kind, _, created, _, last_used, count, description, shared in rows:
+    for key, parent, kind, _, created, labels, last_used, count, description, shared in rows:
         try:
             size = store.snapshots.usage(str(key)).size
         except NotFound:
@@ -123,8 +140,17 @@ def _snapshots(store: Store, held: Mapping[str, set[str]], owners: Owners) -> It
             shared=bool(shared),
             mutable=kind == "active",
             parent=str(parent),
-            description=str(description),
+            description=str(description) or _described(str(labels)),
         )
+
+
+def _described(labels: str) -> str:
+    """What a snapshot that is no step's result says of itself."""
+    if labels == "{}":
+        return ""
+    import json
+
+    return str(json.loads(labels).get("description", ""))
 
 
 def _with_parents(keys: Iterable[str], parents: Mapping[str, str]) -> set[str]:
@@ -194,6 +220,26 @@ def cache_mount_id(name: str, instance: int) -> str:
     return f"{name}:{instance}"
 
 
+def _git_mirrors(store: Store) -> Iterator[UsageRecord]:
+    from pybuild.store.treecopy import disk_usage
+
+    for info in store.git_mirrors.walk():
+        try:
+            size = disk_usage(info.path)[0]
+        except FileNotFoundError:
+            continue  # removed meanwhile
+        yield UsageRecord(
+            id=info.name,
+            kind="git-mirror",
+            size=size,
+            created=info.created,
+            last_used=info.last_used,
+            in_use=store.git_mirrors.in_use(info),
+            mutable=True,
+            description=f"shared git repo for {info.remote}",
+        )
+
+
 def _ingests(store: Store, owners: Owners) -> Iterator[UsageRecord]:
     for path in (store.root / "ingest").iterdir():
         try:
@@ -215,7 +261,8 @@ def _ingests(store: Store, owners: Owners) -> Iterator[UsageRecord]:
 def matches(record: UsageRecord, filters: Mapping[str, str]) -> bool:
     """Whether a record passes all filters.
 
-    `id`, `parent` and `kind` (also `type`) compare, `description` looks for a part; `inuse`, `shared`, `private`,
+    `id`, `parent` and `kind` compare; `type` takes a kind or BuildKit's word (`source.local`, `source.git.checkout`,
+    `exec.cachemount`, `regular`); `description` looks for a part; `inuse`, `shared`, `private`,
     `mutable` and `immutable` are facts, wanted true (or empty) or false.
 
     Raises:
@@ -228,12 +275,12 @@ def matches(record: UsageRecord, filters: Mapping[str, str]) -> bool:
         "mutable": record.mutable,
         "immutable": not record.mutable,
     }
-    texts = {"id": record.id, "parent": record.parent, "kind": record.kind, "type": record.kind}
+    texts = {"id": (record.id,), "parent": (record.parent,), "kind": (record.kind,), "type": (record.kind, record.type)}
     for name, wanted in filters.items():
         if name in facts:
             passed = facts[name] == (wanted.lower() in ("", "true", "1"))
         elif name in texts:
-            passed = texts[name] == wanted
+            passed = wanted in texts[name]
         elif name == "description":
             passed = wanted in record.description
         else:

@@ -74,6 +74,12 @@ def test_oci_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (git("https://example.com/a/b.git", subdir="sub"), "git://example.com/a/b.git#:sub"),
         (git("git://example.com/repo.git"), "git://example.com/repo.git"),
         (git("me@example.com:a/b.git"), "git://example.com/a/b.git"),
+        (git("ssh://me@example.com:2222/a/b.git"), "git://example.com:2222/a/b.git"),
+        (git("https://example.com/a.git#v1:sub"), "git://example.com/a.git#v1:sub"),
+        (git("https://example.com/a.git?ref=v1&subdir=/sub/", "v1"), "git://example.com/a.git#v1:sub"),
+        (git("https://example.com/a.git?tag=v1"), "git://example.com/a.git#refs/tags/v1"),
+        (git("https://me:pw@example.com/a.git"), "git://example.com/a.git"),
+        (git("github.com/moby/buildkit", "master"), "git://github.com/moby/buildkit#master"),
     ],
 )
 def test_git(state: State, identifier: str) -> None:
@@ -87,6 +93,71 @@ def test_git_attributes() -> None:
         "git.fullurl": "https://example.com/r.git",
         "git.keepgitdir": "true",
     }
+
+
+def test_git_options_are_those_of_buildkits_client() -> None:
+    """The attributes of `llb.Git` with every option of its https form."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    state = git(
+        "https://example.com/a/b.git",
+        "refs/tags/v1",
+        subdir="sub/dir",
+        keep_git_dir=True,
+        token_secret="TOK",
+        header_secret="HDR",
+        checksum=commit,
+        submodules=False,
+        mtime="commit",
+        fetch_by_commit=True,
+    )
+    assert op(state).identifier == "git://example.com/a/b.git#refs/tags/v1:sub/dir"
+    assert dict(op(state).attrs) == {
+        "git.authheadersecret": "HDR",
+        "git.authtokensecret": "TOK",
+        "git.checksum": commit,
+        "git.fetchbycommit": "true",
+        "git.fullurl": "https://example.com/a/b.git",
+        "git.keepgitdir": "true",
+        "git.mtime": "commit",
+        "git.skipsubmodules": "true",
+    }
+    query = f"checksum={commit}&submodules=0&mtime=commit&fetch-by-commit&keep-git-dir&tag=v1&subdir=sub/dir"
+    same = git(f"https://example.com/a/b.git?{query}", token_secret="TOK", header_secret="HDR")
+    assert same.digest == state.digest
+
+
+def test_git_over_ssh() -> None:
+    state = git("git@github.com:moby/buildkit.git", "main", known_hosts="github.com ssh-ed25519 AAAA", ssh="gh")
+    assert dict(op(state).attrs) == {
+        "git.authheadersecret": "GIT_AUTH_HEADER",
+        "git.authtokensecret": "GIT_AUTH_TOKEN",
+        "git.fullurl": "git@github.com:moby/buildkit.git",
+        "git.knownsshhosts": "github.com ssh-ed25519 AAAA\n",
+        "git.mountsshsock": "gh",
+    }
+
+
+def test_http_options_are_those_of_buildkits_client() -> None:
+    state = http(
+        "http://example.com/foo",
+        uid=12,
+        gid=34,
+        header_secret="HTTP_AUTH",
+        headers={"Accept": "text/plain", "User-Agent": "ua/1"},
+    )
+    assert dict(op(state).attrs) == {
+        "http.authheadersecret": "HTTP_AUTH",
+        "http.gid": "34",
+        "http.header.accept": "text/plain",
+        "http.header.user-agent": "ua/1",
+        "http.uid": "12",
+    }
+
+
+def test_credentials_in_a_url_are_not_shown() -> None:
+    password = "neddih"[::-1]  # drawings quote the line that a step comes from
+    for state in (git(f"https://me:{password}@example.com/a.git"), http(f"https://me:{password}@example.com/a")):
+        assert "hidden" not in repr(state) + repr(state.head) + state.explain() + str(state.visualize(format="dot"))
 
 
 def test_http() -> None:
@@ -103,7 +174,12 @@ def test_http() -> None:
         lambda: image("alpine", platform="a/b/c/d"),
         lambda: oci_layout(".", "a b"),
         lambda: git("not a url"),
-        lambda: git("https://example.com/r.git#v1"),
+        lambda: git("https://example.com/r.git#v1", "v2"),
+        lambda: git("https://example.com/r.git?subdir=a", subdir="b"),
+        lambda: git("https://example.com/r.git?foo=1"),
+        lambda: git("https://example.com/r.git", checksum="v1"),
+        lambda: git("https://example.com"),
+        lambda: http("https://example.com/x", headers={"Cookie": "a"}),
         lambda: http("ftp://example.com/x"),
         lambda: http("https://example.com/x", checksum="md5:1"),
     ],
