@@ -262,7 +262,7 @@ def source_of(source: State | PathRef | str) -> tuple[Edge | None, str]:
     if isinstance(source, str):
         return default_context(), rooted(source).rstrip("/")
     if isinstance(source, PathRef):
-        return source.edge, source.path.rstrip("/")
+        return source.edge, rooted(source.path).rstrip("/")
     return source.head, ""
 
 

@@ -318,15 +318,18 @@ class State(Configurable):
         """One path of this state, as a source for `copy`, `bind` and `cache`.
 
         Args:
-            path: which; a relative one starts in the directory set by `.workdir()`, or in `/`.
+            path: which; a relative one starts in the directory set by `.workdir()`, or in `/`. For a copy with
+                `parents=True`, a `/./` in it marks where the part that is kept begins.
 
         Example:
             >>> from pybuild import image
             >>> image("alpine").path("/etc/passwd")
             <PathRef /etc/passwd of alpine>
         """
-        directory = self.patch.working_dir
-        return PathRef(self._head, rooted(checked(path, "path(): path"), directory or "/") + _kept_end(path))
+        front, mark, rest = checked(path, "path(): path").partition("/./")
+        start = rooted(front or mark or "/", self.patch.working_dir or "/").rstrip("/")
+        whole = f"{start}/./{rooted(rest)[1:]}" if mark and rest else (start or "/")
+        return PathRef(self._head, whole + _kept_end(path))
 
     @public
     def named(self, name: str) -> State:

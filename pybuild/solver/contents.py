@@ -78,6 +78,8 @@ def picked(selection: Selection) -> Picked:
         wildcard=selection.wildcard,
         include=selection.include,
         exclude=selection.exclude,
+        # Where the contents of a directory are copied, its own mode and owner show nowhere.
+        header=not selection.contents_only,
     )
 
 

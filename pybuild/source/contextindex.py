@@ -1,8 +1,8 @@
 """What is known of the files of a local directory: one walk per build, and no file opened that did not change.
 
 The index maps paths to size, times and inode with the hash of the bytes. A file whose numbers are all the same is not
-read again. One that was changed a moment before it was read is read again next time: its times may not show another
-change. Symbolic links are read each time; that opens nothing.
+read again. One that was changed a moment before it was read (its ctime says so, whatever its mtime was set to) is read
+again next time: its times may not show another change. Symbolic links are read each time; that opens nothing.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class ContextIndex:
             raise _unreadable(error) from error
         for entry, digest in zip(changed, digests, strict=True):
             found[entry.path] = digest
-            if max(entry.status.st_ctime_ns, entry.status.st_mtime_ns) < started - _SETTLED_NS:
+            if entry.status.st_ctime_ns < started - _SETTLED_NS:
                 fresh[entry.path] = (*_numbers(entry.status), digest)
         if changed or len(fresh) != len(self._known):
             self._known = fresh

@@ -190,6 +190,7 @@ class _Copy:
 
     def run(self) -> None:
         times: list[tuple[str, int]] = []
+        links: dict[tuple[int, int], str] = {}
         for entry in self._context.tree.entries:
             status = entry.status
             attributes = Attributes(statmod.S_IMODE(status.st_mode), 0, 0, status.st_mtime_ns)
@@ -198,7 +199,11 @@ class _Copy:
                 self._writer.mkdir(entry.path, attributes)
                 times.append((entry.path, status.st_mtime_ns))
             elif kind == statmod.S_IFREG:
-                self._file(entry, attributes)
+                first = links.setdefault((status.st_dev, status.st_ino), entry.path)
+                if status.st_nlink > 1 and first != entry.path:
+                    self._writer.link(entry.path, first)
+                else:
+                    self._file(entry, attributes)
             elif kind == statmod.S_IFLNK:
                 self._writer.symlink(entry.path, os.readlink(entry.real), attributes)
             else:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from pybuild import State, embedded, oci_layout, to_dir
+from pybuild import State, embedded, oci_layout, to_dir, to_oci
 from pybuild._api import request_for, session_for
 from pybuild.engine.embedded import EmbeddedEngine
 from pybuild.protocols import ProgressEvent, SolveResult, StepLog
+from tests.embedded.images import Image, read_image
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,6 +91,13 @@ class Builder:
         self(state, output=to_dir(target), **options)  # type: ignore[arg-type]
         return target
 
+    def image(self, state: State, **options: object) -> Image:
+        """Build `state` and return what its image holds."""
+        self._exports += 1
+        target = self.scratch / f"export-{self._exports}.tar"
+        self(state, output=to_oci(target), **options)  # type: ignore[arg-type]
+        return read_image(target)
+
 
 @pytest.fixture
 def build(warm_root: Path, tmp_path: Path) -> Builder:
@@ -100,6 +109,11 @@ def build(warm_root: Path, tmp_path: Path) -> Builder:
 def fresh(tmp_path: Path) -> Builder:
     """Builds on a store of its own."""
     return Builder(tmp_path / "own-store", tmp_path)
+
+
+def unique() -> str:
+    """Text that no earlier build can have seen."""
+    return uuid.uuid4().hex
 
 
 def mounts_below(path: Path) -> list[str]:

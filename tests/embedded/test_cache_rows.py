@@ -2,21 +2,15 @@
 
 import os
 import threading
-import uuid
 from pathlib import Path
 
 import pytest
 
 from pybuild import State, bind, embedded, image, local, scratch
 from pybuild._api import request_for, session_for
-from tests.embedded.conftest import Builder
+from tests.embedded.conftest import Builder, unique
 
 pytestmark = pytest.mark.engine
-
-
-def unique() -> str:
-    """Text that no earlier build can have seen."""
-    return uuid.uuid4().hex
 
 
 def test_b1_independent_steps_run_at_the_same_time(base: State, build: Builder) -> None:

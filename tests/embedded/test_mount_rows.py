@@ -1,19 +1,14 @@
 """Acceptance rows M1 to M10: mounts of a step, through the DSL."""
 
-import uuid
 from pathlib import Path
 
 import pytest
 
 from pybuild import State, bind, cache, local, scratch, secret
 from pybuild.errors import SecretNotFound
-from tests.embedded.conftest import Builder
+from tests.embedded.conftest import Builder, unique
 
 pytestmark = pytest.mark.engine
-
-
-def unique() -> str:
-    return uuid.uuid4().hex
 
 
 @pytest.fixture

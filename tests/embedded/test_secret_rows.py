@@ -6,20 +6,15 @@ import subprocess
 import sys
 import tarfile
 import time
-import uuid
 from pathlib import Path
 
 import pytest
 
 from pybuild import State, secret, to_oci
 from pybuild.errors import SecretNotFound, SolveError
-from tests.embedded.conftest import Builder, mounts_below
+from tests.embedded.conftest import Builder, mounts_below, unique
 
 pytestmark = pytest.mark.engine
-
-
-def unique() -> str:
-    return uuid.uuid4().hex
 
 
 def holds(directory: Path, needle: bytes) -> list[Path]:
