@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
+import tarfile
 import time
 from pathlib import Path
 
+from pybuild.runtime.cgroups import PARENT, hierarchies
 from pybuild.store.store import Store
 from tests.embedded.command import command, environment, pybuild
 from tests.embedded.conftest import mounts_below
@@ -47,24 +51,48 @@ def arguments(output: Path) -> list[str]:
 
 
 def kill_and_check(root: Path, directory: Path, base: Path, *, rounds: int, seed: int) -> None:
-    """Builds that are killed after a random time, each followed by one that must succeed and leave nothing."""
+    """Builds of which something is killed after a random time, each followed by one that must succeed.
+
+    Mostly the client, as users do it; sometimes one of the processes behind it, or everything at once. Every tenth
+    round starts with an empty store, so that unpacking the base is hit too.
+    """
     generator = random.Random(seed)
     normal = 1.0
     for number in range(rounds):
         env = {"PYBUILD_BASE": str(base), "TOKEN": f"{seed}-{number}"}
-        delay = generator.uniform(0.02, normal)
-        _kill_one(root, directory, env, delay)
-        _assert_nothing_left(root, f"round {number}, killed after {delay:.3f} s")
+        fresh = number % 10 == 9
+        if fresh:
+            shutil.rmtree(root)
+        delay = generator.uniform(0.02, normal + 1.0 * fresh)
+        victim = generator.choice(("client", "client", "one", "all"))
+        when = f"round {number}, {victim} killed after {delay:.3f} s"
+        _kill_one(root, directory, env, delay, victim, generator)
+        assert_nothing_left(root, when)
+        dead = [path.name.removesuffix(".lock") for path in (root / "workers").glob("*.lock")]
+        # An interrupted export leaves no file that looks like a whole one.
+        assert not (directory / "killed.tar").exists() or tarfile.is_tarfile(directory / "killed.tar"), when
         started = time.monotonic()
         output = directory / "image.tar"
         done = pybuild(root, *arguments(output), cwd=directory, env=env)
-        assert done.returncode == 0, f"round {number}, killed after {delay:.3f} s: {done.stderr}"
-        normal = max(0.3, 0.8 * normal + 0.2 * 1.2 * (time.monotonic() - started))
+        assert done.returncode == 0, f"{when}: {done.stderr}"
+        if not fresh:
+            normal = max(0.3, 0.8 * normal + 0.2 * 1.2 * (time.monotonic() - started))
         assert output.exists()
         assert_consistent(root)
+        assert not _control_groups(dead), when
+        output.unlink()
+        (directory / "killed.tar").unlink(missing_ok=True)
 
 
-def _kill_one(root: Path, directory: Path, env: dict[str, str], delay: float) -> None:
+def _control_groups(workers: list[str]) -> list[str]:
+    """What is left of the control groups of some workers."""
+    places = [f"{hierarchy}/{PARENT}/{worker}" for hierarchy in hierarchies() for worker in workers]
+    return [place for place in places if os.path.exists(place)]
+
+
+def _kill_one(
+    root: Path, directory: Path, env: dict[str, str], delay: float, victim: str, generator: random.Random
+) -> None:
     process = subprocess.Popen(
         command(root, *arguments(directory / "killed.tar")),
         cwd=directory,
@@ -77,11 +105,16 @@ def _kill_one(root: Path, directory: Path, env: dict[str, str], delay: float) ->
     try:
         process.wait(timeout=delay)
     except subprocess.TimeoutExpired:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        behind = [] if victim == "client" else pids_of(root)
+        if victim == "one" and len(behind) > 1:
+            behind = [generator.choice([pid for pid in behind if pid != process.pid])]
+        for pid in behind or [process.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait(timeout=30)
 
 
-def _assert_nothing_left(root: Path, when: str) -> None:
+def assert_nothing_left(root: Path, when: str) -> None:
     """No process and no mount of a killed build: the kernel needs a moment to take them down."""
     deadline = time.monotonic() + 10
     while found := [*processes_of(root), *mounts_below(root)]:
@@ -91,8 +124,17 @@ def _assert_nothing_left(root: Path, when: str) -> None:
 
 def processes_of(root: Path) -> list[str]:
     """Command lines of processes that work on a store: workers, runtimes and what they run."""
+    return list(_find_processes(root).values())
+
+
+def pids_of(root: Path) -> list[int]:
+    """Their process ids."""
+    return list(_find_processes(root))
+
+
+def _find_processes(root: Path) -> dict[int, str]:
     needle = os.fsencode(root)
-    found: list[str] = []
+    found: dict[int, str] = {}
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
@@ -102,7 +144,7 @@ def processes_of(root: Path) -> list[str]:
         except OSError:
             continue
         if needle in line or needle in mounted.replace(b"\\040", b" "):
-            found.append(line.replace(b"\0", b" ").decode(errors="replace"))
+            found[int(entry.name)] = line.replace(b"\0", b" ").decode(errors="replace")
     return found
 
 

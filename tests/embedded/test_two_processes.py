@@ -1,8 +1,9 @@
-"""Two processes on one store build one graph at the same moment: every step runs once, both succeed."""
+"""Processes on one store that build one graph at the same moment: every step runs once, all succeed."""
 
 import json
 import subprocess
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from tests.embedded.killing import assert_consistent, prepare
 pytestmark = pytest.mark.engine
 
 
-def test_every_step_runs_once(base_layout: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [2, 4])
+def test_every_step_runs_once(base_layout: Path, tmp_path: Path, count: int) -> None:
     project, root = tmp_path / "project", tmp_path / "store"
     prepare(project)
     env = environment({"PYBUILD_BASE": str(base_layout), "TOKEN": uuid.uuid4().hex})
@@ -25,9 +27,11 @@ def test_every_step_runs_once(base_layout: Path, tmp_path: Path) -> None:
             command(root, *line), cwd=project, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
-    builds = [start("one.tar"), start("two.tar")]
-    printed = [build.communicate(timeout=120)[1] for build in builds]
-    assert [build.returncode for build in builds] == [0, 0], printed
+    builds = [start(f"{number}.tar") for number in range(count)]
+    # Read all at once: a build that waits for its output to be read would hold the others up.
+    with ThreadPoolExecutor(count) as pool:
+        printed = list(pool.map(lambda build: build.communicate(timeout=300)[1], builds))
+    assert [build.returncode for build in builds] == [0] * count, printed
     ran = [
         event["name"]
         for text in printed
@@ -37,5 +41,7 @@ def test_every_step_runs_once(base_layout: Path, tmp_path: Path) -> None:
     commands = [name for name in ran if name.startswith("[result] mkdir /out &&")]
     assert len(commands) == 3, ran
     assert len(set(commands)) == 3, ran
-    assert (project / "one.tar").read_bytes() == (project / "two.tar").read_bytes()
+    steps = [name for name in ran if not name.startswith("exporting") and "://" not in name]
+    assert len(steps) == 7, ran  # with the copies out of the three stages, and the file written last
+    assert len({(project / f"{number}.tar").read_bytes() for number in range(count)}) == 1
     assert_consistent(root)
