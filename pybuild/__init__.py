@@ -15,13 +15,13 @@ TYPE_CHECKING = False  # type checkers know the name; importing it from typing t
 if TYPE_CHECKING:
     from pybuild._api import BuildResult, abuild, build, embedded
     from pybuild.dsl.buildfile import load_buildfile
-    from pybuild.dsl.exec_state import ExecState
-    from pybuild.dsl.mounts import Mount, bind, cache, secret, ssh, tmpfs
+    from pybuild.dsl.mount import Mount
+    from pybuild.dsl.mounts import bind, cache, secret, ssh, tmpfs
     from pybuild.dsl.outputs import Output, to_dir, to_docker, to_image, to_none, to_oci, to_registry, to_tar
     from pybuild.dsl.paths import PathRef
     from pybuild.dsl.remotes import git, http
     from pybuild.dsl.sources import diff, image, local, merge, oci_layout, scratch
-    from pybuild.dsl.state import State
+    from pybuild.dsl.state import ExecState, State
     from pybuild.dsl.target import Target, target
     from pybuild.errors import PybuildError
     from pybuild.platform import Platform
@@ -31,15 +31,15 @@ __version__ = "0.1.0"
 _HOME = {
     "pybuild._api": ("BuildResult", "abuild", "build", "embedded"),
     "pybuild.dsl.buildfile": ("load_buildfile",),
-    "pybuild.dsl.exec_state": ("ExecState",),
-    "pybuild.dsl.mounts": ("Mount", "bind", "cache", "secret", "ssh", "tmpfs"),
+    "pybuild.dsl.mount": ("Mount",),
+    "pybuild.dsl.mounts": ("bind", "cache", "secret", "ssh", "tmpfs"),
     "pybuild.dsl.outputs": (
         "Output", "to_dir", "to_docker", "to_image", "to_none", "to_oci", "to_registry", "to_tar",
     ),
     "pybuild.dsl.paths": ("PathRef",),
     "pybuild.dsl.remotes": ("git", "http"),
     "pybuild.dsl.sources": ("diff", "image", "local", "merge", "oci_layout", "scratch"),
-    "pybuild.dsl.state": ("State",),
+    "pybuild.dsl.state": ("ExecState", "State"),
     "pybuild.dsl.target": ("Target", "target"),
     "pybuild.errors": ("PybuildError",),
     "pybuild.platform": ("Platform",),

@@ -135,12 +135,13 @@ class _Parameter:
 
         try:
             check_type(value, self.hint, collection_check_strategy=CollectionCheckStrategy.ALL_ITEMS)
-        except TypeCheckError as error:
-            inner = str(error).splitlines()[0].partition(" is not ")[0]
-            detail = f" ({inner} does not fit)" if " of " in inner else ""
+        except TypeCheckError:
             literal = any(get_origin(member) is Literal for member in _members(self.hint))
-            got = repr(value) if literal and isinstance(value, str | int) else type(value).__name__
-            raise ArgumentError(f"{where} must be {describe(self.hint)}, got {got}{detail}") from None
+            got = repr(value) if literal and isinstance(value, str | int) else describe_value(value)
+            # A function where a value is wanted was most likely to be called, as a target without its parentheses.
+            name = getattr(value, "__name__", "") if callable(value) else ""
+            hint = f"call it: {name}()" if name else ""
+            raise ArgumentError(f"{where} must be {describe(self.hint)}, got {got}", hint=hint) from None
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
@@ -249,6 +250,27 @@ def describe(hint: Any) -> str:
     if origin is _CALLABLE:
         return "a function"
     return f"{name}[{', '.join(describe(each) for each in arguments)}]" if arguments else name
+
+
+def describe_value(value: object) -> str:
+    """The type of a value, with those of its items, as `describe` would write it.
+
+    Example:
+        >>> describe_value(["make", 3, 4]), describe_value({"A": 1}), describe_value(3)
+        ('list[str or int]', 'dict[str, int]', 'int')
+    """
+    name = type(value).__name__
+    if isinstance(value, Mapping):
+        mapping = cast("Mapping[object, object]", value)
+        return f"{name}[{_kinds(mapping)}, {_kinds(mapping.values())}]" if mapping else f"an empty {name}"
+    if isinstance(value, list | tuple | set | frozenset):
+        items = cast("abc.Collection[object]", value)
+        return f"{name}[{_kinds(items)}]" if items else f"an empty {name}"
+    return name
+
+
+def _kinds(items: abc.Iterable[object]) -> str:
+    return " or ".join(dict.fromkeys(type(item).__name__ for item in items))
 
 
 def trim(error: BaseException) -> None:

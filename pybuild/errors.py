@@ -25,14 +25,25 @@ An error holds its facts as fields. Its text is made by `__str__` (one line) and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 if TYPE_CHECKING:
     from pybuild.location import Location
 
-#: Exit codes of the command line, by kind of error (documented in docs/reference/exit-codes.md).
 EXIT_OK, EXIT_STEP_FAILED, EXIT_USAGE, EXIT_DEFINITION = 0, 1, 2, 3
-EXIT_ENGINE_UNAVAILABLE, EXIT_TRANSIENT, EXIT_INTERRUPTED = 69, 75, 130
+EXIT_ENGINE_UNAVAILABLE, EXIT_INTERNAL, EXIT_TRANSIENT, EXIT_INTERRUPTED = 69, 70, 75, 130
+
+EXIT_CODES: Final = {
+    EXIT_OK: "it worked",
+    EXIT_STEP_FAILED: "a step, a source or an output failed",
+    EXIT_USAGE: "the command line is wrong",
+    EXIT_DEFINITION: "the Buildfile or Dockerfile is wrong",
+    EXIT_ENGINE_UNAVAILABLE: "the engine cannot do this here; the message says what is missing",
+    EXIT_INTERNAL: "a bug in pybuild",
+    EXIT_TRANSIENT: "something failed that may work when tried again, such as a registry that does not answer",
+    EXIT_INTERRUPTED: "interrupted by Ctrl-C or SIGTERM",
+}
+"""The exit codes of the command line, and what they mean."""
 
 
 class PybuildError(Exception):
@@ -303,4 +314,4 @@ class InternalError(PybuildError):
     """An invariant of pybuild does not hold: a bug, please report it."""
 
     code = "internal"
-    exit_code = 70
+    exit_code = EXIT_INTERNAL

@@ -124,7 +124,8 @@ class Location:
         return tuple(Span(first, 0, last, 0) for first, last in self.all_ranges)
 
     @classmethod
-    def _captured(cls, pending: tuple[tuple[CodeType, int], ...]) -> Location:
+    def of_code(cls, pending: tuple[tuple[CodeType, int], ...]) -> Location:
+        """The location of instructions, innermost first, as (code, offset); looked up when somebody asks for lines."""
         location = cls.__new__(cls)
         location._frames = None
         location._pending = pending
@@ -218,7 +219,7 @@ def capture() -> Location:
         outermost, frame = frame, frame.f_back
     if not found:
         found.append((outermost.f_code, outermost.f_lasti))
-    return Location._captured(tuple(found))
+    return Location.of_code(tuple(found))
 
 
 def is_own_code(filename: str) -> bool:

@@ -34,7 +34,6 @@ LAYERS: dict[str, int] = {
     "engine": 7,
     "_api": 8,
     "cli": 8,
-    "testing": 8,
     "__init__": 8,
     "__main__": 8,
 }

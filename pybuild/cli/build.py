@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pybuild.protocols import OutputSpec
     from pybuild.session.secrets import EnvironmentSecret, SecretValue
 
+_PROGRESS = ("auto", "tty", "plain", "quiet", "rawjson")
 _NAMED = ("docker", "image", "oci", "registry")
 _WITHOUT_IMAGE = ("local", "tar")
 
@@ -49,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--no-cache-filter", metavar="NAME", action="append", default=[], help="run the steps of these targets again")
     add(
         "--progress",
-        choices=("auto", "tty", "plain", "quiet", "rawjson"),
+        choices=_PROGRESS,
         default=os.environ.get("BUILDKIT_PROGRESS", "auto"),
         help="how to show progress (default: auto)",
     )
@@ -85,8 +86,15 @@ def _check(options: argparse.Namespace, outputs: Sequence[OutputSpec]) -> None:
     """Everything about the flags that can be wrong before anything was done."""
     if options.iidfile and any(output.type in _WITHOUT_IMAGE for output in outputs):
         raise flags.UsageError("local and tar exporters are incompatible with image ID file")
-    if sum(output.dest == "-" for output in outputs) > 1:
+    to_stdout = [output.type for output in outputs if output.dest == "-"]
+    if len(to_stdout) > 1:
         raise flags.UsageError("only one output can go to standard output")
+    if to_stdout and sys.stdout.isatty():
+        raise flags.UsageError(
+            f"type={to_stdout[0]} is not written to a terminal", hint="add dest=FILE, or redirect the output"
+        )
+    if options.progress not in _PROGRESS:
+        raise flags.UsageError(f'BUILDKIT_PROGRESS: there is no mode "{options.progress}"', hint=", ".join(_PROGRESS))
     for name in ("iidfile", "metadata_file", "graph"):
         value = getattr(options, name)
         if value and not Path(value).parent.is_dir():

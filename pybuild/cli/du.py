@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     from pybuild.store.store import Store, default_root
     from pybuild.store.usage import matches
 
-    filters = flags.pairs(options.filter, "--filter")
+    filters = flags.pairs(options.filter, "--filter", environment=False)
     store = Store.open(default_root())
     records = [record for record in store.gc.usage() if matches(record, filters)]
     if options.format == "json":

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pybuild.protocols import OutputSpec
 
 
+_STREAMED = ("oci", "tar")
+"""Types of output that go to standard output when nothing else is said."""
+
+
 class UsageError(PybuildError):
     """A flag's value does not have the form that it needs."""
 
@@ -90,8 +94,13 @@ def load(options: argparse.Namespace) -> tuple[Buildfile, Target[...], State]:
     return buildfile, wanted, buildfile.state(wanted.name, pairs(options.args, "--arg"))
 
 
-def pairs(texts: Sequence[str], flag: str) -> dict[str, str]:
-    """`NAME=VALUE` texts as a mapping; a name alone takes its value from the environment.
+def pairs(texts: Sequence[str], flag: str, *, environment: bool = True) -> dict[str, str]:
+    """`NAME=VALUE` texts as a mapping.
+
+    Args:
+        texts: what was given.
+        flag: how, for messages.
+        environment: a name alone takes its value from the environment; otherwise its value is empty.
 
     Raises:
         UsageError: a name is empty, or not set in the environment.
@@ -105,7 +114,7 @@ def pairs(texts: Sequence[str], flag: str) -> dict[str, str]:
         name, equals, value = text.partition("=")
         if not name:
             raise UsageError(f'{flag} "{text}": write NAME=VALUE')
-        if not equals:
+        if not equals and environment:
             import os
 
             if name not in os.environ:
@@ -118,8 +127,10 @@ def pairs(texts: Sequence[str], flag: str) -> dict[str, str]:
 def parse_output(text: str) -> OutputSpec:
     """One `--output`: `type=oci,dest=FILE,...`, a directory, or `-` for a tar archive on standard output.
 
+    Archives go to standard output when they have no destination, as with buildx.
+
     Raises:
-        UsageError: a field is no pair, or the type is missing or unknown.
+        UsageError: a field is no pair, the type is missing or unknown, or a destination is missing.
 
     Example:
         >>> parse_output("out"), parse_output("-").type
@@ -131,9 +142,9 @@ def parse_output(text: str) -> OutputSpec:
     from pybuild.protocols import OutputSpec
 
     fields: list[str] = next(csv.reader([text]), list[str]())
+    if not fields or not fields[0]:
+        raise UsageError("--output must not be empty", hint="write a directory, or type=TYPE,dest=FILE")
     if len(fields) == 1 and "=" not in fields[0]:
-        if not fields[0]:
-            raise UsageError("--output must not be empty")
         return OutputSpec(type="tar" if fields[0] == "-" else "local", dest=fields[0])
     given: dict[str, str] = {}
     for field in fields:
@@ -146,7 +157,11 @@ def parse_output(text: str) -> OutputSpec:
         raise UsageError(f'--output "{text}": type is required', hint=f"one of {', '.join(TYPES)}")
     if kind not in (*TYPES, "image", "registry"):
         raise UsageError(f'--output "{text}": there is no type "{kind}"', hint=f"one of {', '.join(TYPES)}")
-    return OutputSpec(type=kind, dest=given.pop("dest", ""), attrs=tuple(given.items()))
+    dest = given.pop("dest", "") or ("-" if kind in _STREAMED else "")
+    if not dest and kind in ("docker", "local"):
+        what = "DIRECTORY" if kind == "local" else "FILE"
+        raise UsageError(f'--output "{text}": type={kind} needs a destination', hint=f"add dest={what}")
+    return OutputSpec(type=kind, dest=dest, attrs=tuple(given.items()))
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:

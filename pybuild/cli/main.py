@@ -23,6 +23,7 @@ COMMANDS = {
     "prune": "remove what the store need not hold",
     "version": "print versions of pybuild and of what it runs on",
 }
+EXIT_USAGE, EXIT_INTERRUPTED = 2, 130  # of pybuild.errors, which the list of commands does without
 _ROOT_HELP = "the store's directory (default: $PYBUILD_ROOT, or the user's data folder)"
 
 
@@ -38,17 +39,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
-        return 0 if arguments else 2
+        return 0 if arguments else EXIT_USAGE
     command = _command_in(arguments)
+    if command and command not in COMMANDS:
+        return _usage_error(f'there is no command "{command}"', f"there are: {', '.join(COMMANDS)}")
     try:
-        options = parser_for(command).parse_args(arguments)
+        options, unknown = parser_for(command).parse_known_args(arguments)
+        if unknown:
+            program = f"pybuild {command}".rstrip()
+            return _usage_error(f'{program} takes no argument "{unknown[0]}"', f"{program} --help lists what it takes")
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else 2
+        return stop.code if isinstance(stop.code, int) else EXIT_USAGE
     if options.version:
-        options.command, options.format = "version", "text"
+        from pybuild import __version__
+
+        print(f"pybuild {__version__}")
+        return 0
     if not options.command:
         print(usage(), file=sys.stderr)
-        return 2
+        return EXIT_USAGE
     return _run(options)
 
 
@@ -86,6 +95,13 @@ def parser_for(command: str) -> argparse.ArgumentParser:
     return parser
 
 
+def _usage_error(message: str, hint: str) -> int:
+    from pybuild.cli.diagnostics import report
+    from pybuild.cli.flags import UsageError
+
+    return report(UsageError(message, hint=hint))
+
+
 def _module(command: str) -> ModuleType:
     from importlib import import_module
 
@@ -113,7 +129,7 @@ def _run(options: argparse.Namespace) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return 130
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has seen enough.
         import os

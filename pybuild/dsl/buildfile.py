@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import attrs
 
 from pybuild._boundary import trim
-from pybuild.dsl import context
 from pybuild.dsl.args import suggestion
 from pybuild.dsl.target import Evaluation, Registry, Target, raise_all
 from pybuild.errors import BuildfileError, PybuildError, TargetError
@@ -82,7 +81,7 @@ class Buildfile:
         for name in names:
             try:
                 wanted = self.target(name)
-                with _running(self._registry), context.evaluating(shared, wanted.name):
+                with _running(self._registry), shared.making(wanted.name):
                     found.append(_guarded(wanted, args))
             except ExceptionGroup as group:
                 problems += group.exceptions
@@ -186,7 +185,7 @@ def _running(registry: Registry) -> Generator[None]:
     before = set(sys.modules)
     sys.path.insert(0, directory)
     try:
-        with context.loading(registry):
+        with registry.loading():
             yield
     finally:
         if directory in sys.path:
@@ -199,13 +198,14 @@ def _running(registry: Registry) -> Generator[None]:
 
 def _user_error(error: BaseException, what: str) -> BuildfileError:
     """An error of the user's own code as a BuildfileError at their lines, innermost first."""
-    frames = [_frame_of(entry) for entry in _entries(error.__traceback__) if not _hidden(entry)]
+    entries = [entry for entry in _entries(error.__traceback__) if not _hidden(entry)]
+    places = tuple((entry.tb_frame.f_code, entry.tb_lasti) for entry in entries[::-1][:_MAX_FRAMES])
     text = str(error)
     message = f"{what}: {type(error).__name__}" + (f": {text}" if text else "")
     if isinstance(error, SystemExit):
         message = f"{what}: it called exit()"
     trim(error)
-    return BuildfileError(message, locations=[Location(frames[::-1][:_MAX_FRAMES])] if frames else ())
+    return BuildfileError(message, locations=[Location.of_code(places)] if places else ())
 
 
 def _entries(traceback: TracebackType | None) -> Iterator[TracebackType]:
@@ -218,9 +218,3 @@ def _hidden(entry: TracebackType) -> bool:
     """Whether the line is not the user's: this package, the import system, the standard library, installed packages."""
     file = entry.tb_frame.f_code.co_filename
     return is_own_code(file) or file.startswith(sys.base_prefix + "/lib/python") or "/site-packages/" in file
-
-
-def _frame_of(entry: TracebackType) -> Frame:
-    code = entry.tb_frame.f_code
-    line = entry.tb_lineno or code.co_firstlineno
-    return Frame(code.co_filename, code.co_name, line, line)

@@ -7,31 +7,30 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
 from pybuild._boundary import public
 from pybuild.dsl import imageconfig
-from pybuild.dsl.mounts import check_variable
+from pybuild.dsl.checks import check_variable
 from pybuild.dsl.paths import checked
 from pybuild.errors import ArgumentError
 
-if TYPE_CHECKING:
-    from pybuild.dsl.state import State
+Made = TypeVar("Made")
 
 
-class Configurable(ABC):
+class Configurable(ABC, Generic[Made]):
     """What has an environment, a working directory, a user, a shell, and an image config."""
 
     __slots__ = ()
 
     @abstractmethod
-    def _with(self, member: str, value: object) -> State:
+    def _with(self, member: str, value: object) -> Made:
         """The same with one member of the config changed."""
 
     # ------------------------------------------------------------------------- no vertex: context for later steps
 
     @public
-    def env(self, variables: Mapping[str, str] | None = None, /, **kwargs: str) -> State:
+    def env(self, variables: Mapping[str, str] | None = None, /, **kwargs: str) -> Made:
         """Set environment variables for later steps and for the image.
 
         Example:
@@ -45,7 +44,7 @@ class Configurable(ABC):
         return self._with("env", merged)
 
     @public
-    def workdir(self, path: str) -> State:
+    def workdir(self, path: str) -> Made:
         """Set the working directory of later steps and of the image; relative to the one so far.
 
         Example:
@@ -56,7 +55,7 @@ class Configurable(ABC):
         return self._with("working_dir", checked(path, "workdir(): path"))
 
     @public
-    def user(self, name: str) -> State:
+    def user(self, name: str) -> Made:
         """Set the user of later steps and of the image: `name|uid[:group|gid]`.
 
         Example:
@@ -67,7 +66,7 @@ class Configurable(ABC):
         return self._with("user", checked(name, "user(): name"))
 
     @public
-    def shell(self, *argv: str) -> State:
+    def shell(self, *argv: str) -> Made:
         """Set the shell that later command texts are given to, instead of the image's.
 
         Example:
@@ -82,7 +81,7 @@ class Configurable(ABC):
     # ------------------------------------------------------------------- no vertex: image config of the result
 
     @public
-    def entrypoint(self, *argv: str) -> State:
+    def entrypoint(self, *argv: str) -> Made:
         """Set the program that containers of the image run; without arguments, none.
 
         A command inherited from the base image is dropped, as in a Dockerfile.
@@ -95,7 +94,7 @@ class Configurable(ABC):
         return self._with("entrypoint", argv)
 
     @public
-    def cmd(self, *argv: str) -> State:
+    def cmd(self, *argv: str) -> Made:
         """Set the default arguments of the entrypoint, or the command when there is none.
 
         Example:
@@ -106,7 +105,7 @@ class Configurable(ABC):
         return self._with("cmd", argv)
 
     @public
-    def label(self, mapping: Mapping[str, str] | None = None, /, **kwargs: str) -> State:
+    def label(self, mapping: Mapping[str, str] | None = None, /, **kwargs: str) -> Made:
         """Add labels to the image.
 
         Example:
@@ -117,7 +116,7 @@ class Configurable(ABC):
         return self._with("labels", {**(mapping or {}), **kwargs})
 
     @public
-    def expose(self, *ports: int | str) -> State:
+    def expose(self, *ports: int | str) -> Made:
         """Note ports that containers of the image listen on: 80, `"53/udp"`, `"8000-8003"`.
 
         Example:
@@ -128,7 +127,7 @@ class Configurable(ABC):
         return self._with("exposed_ports", dict.fromkeys(imageconfig.port_names(ports)))
 
     @public
-    def volume(self, *paths: str) -> State:
+    def volume(self, *paths: str) -> Made:
         """Note directories that containers of the image keep outside of their file system.
 
         Example:
@@ -139,7 +138,7 @@ class Configurable(ABC):
         return self._with("volumes", dict.fromkeys(checked(path, "volume(): path") for path in paths))
 
     @public
-    def stop_signal(self, signal: str | int) -> State:
+    def stop_signal(self, signal: str | int) -> Made:
         """Set the signal that stops containers of the image, by name or number.
 
         Example:
@@ -159,7 +158,7 @@ class Configurable(ABC):
         start_period: float | str = 0,
         start_interval: float | str = 0,
         retries: int = 0,
-    ) -> State:
+    ) -> Made:
         """Set how to find out whether a container of the image works; None turns an inherited check off.
 
         Args:

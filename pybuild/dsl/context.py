@@ -1,4 +1,4 @@
-"""What surrounds the code that defines a graph: which Buildfile is being loaded, and which target is being made.
+"""What surrounds the code that defines a graph: the directory that relative paths start at, and the stage.
 
 Held in context variables, so that two threads or tasks can load different Buildfiles at the same time.
 """
@@ -9,35 +9,24 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pybuild.llb.meta import NO_METADATA, Metadata
-
-if TYPE_CHECKING:
-    from pybuild.dsl.target import Evaluation, Registry
 
 STAGE_KEY = "pybuild.stage"
 """Key in a vertex's description: the name of the target whose function made it."""
 
-_registry: ContextVar[Registry | None] = ContextVar("pybuild_registry", default=None)
-_evaluation: ContextVar[Evaluation | None] = ContextVar("pybuild_evaluation", default=None)
+_directory: ContextVar[Path | None] = ContextVar("pybuild_directory", default=None)
 _stage: ContextVar[Metadata] = ContextVar("pybuild_stage", default=NO_METADATA)
 
 
-def registry() -> Registry | None:
-    """The targets of the Buildfile being loaded; None in scripts and notebooks."""
-    return _registry.get()
-
-
-def evaluation() -> Evaluation | None:
-    """The targets being made right now; None outside of any."""
-    return _evaluation.get()
+def in_buildfile() -> bool:
+    """Whether a Buildfile is being loaded, or its targets made; not so in scripts and notebooks."""
+    return _directory.get() is not None
 
 
 def base_directory() -> Path:
     """The default local context: the directory of the Buildfile, else the working directory."""
-    current = _registry.get()
-    return Path.cwd() if current is None else current.directory
+    return _directory.get() or Path.cwd()
 
 
 def metadata() -> Metadata:
@@ -46,22 +35,20 @@ def metadata() -> Metadata:
 
 
 @contextmanager
-def loading(current: Registry) -> Generator[None]:
-    """Within the block, targets register in `current` and relative directories start at its Buildfile."""
-    token = _registry.set(current)
+def within(directory: Path) -> Generator[None]:
+    """Within the block, relative directories start at `directory`."""
+    token = _directory.set(directory)
     try:
         yield
     finally:
-        _registry.reset(token)
+        _directory.reset(token)
 
 
 @contextmanager
-def evaluating(current: Evaluation, stage: str) -> Generator[None]:
-    """Within the block, vertices belong to `stage`."""
-    evaluation_token = _evaluation.set(current)
-    stage_token = _stage.set(Metadata(description=((STAGE_KEY, stage),)))
+def stage(name: str) -> Generator[None]:
+    """Within the block, vertices belong to the stage `name`."""
+    token = _stage.set(Metadata(description=((STAGE_KEY, name),)))
     try:
         yield
     finally:
-        _stage.reset(stage_token)
-        _evaluation.reset(evaluation_token)
+        _stage.reset(token)

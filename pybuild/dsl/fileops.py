@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from pybuild.dsl import context
+from pybuild.dsl.checks import permission_bits
 from pybuild.dsl.paths import checked, destination, join, rooted
 from pybuild.errors import ArgumentError
 from pybuild.llb import construct
@@ -30,7 +31,6 @@ from pybuild.location import Location
 _OCTAL = re.compile(r"[0-7]{1,5}")
 _SYMBOLIC = re.compile(r"[ugoa]*[-+=][rwxXstugo]*(?:[-+=][rwxXstugo]*)*")
 _WILDCARDS = frozenset("*?[\\")
-_MODE_LIMIT = 0o7777
 
 
 def vertex(base: Edge | None, actions: Sequence[tuple[FileAction, Edge | None]], location: Location) -> Edge:
@@ -187,10 +187,3 @@ def copy_mode(mode: int | str | None) -> tuple[int, str]:
     raise ArgumentError(
         f'copy(): mode "{mode}" is neither octal nor symbolic', hint='write 0o755, "755" or "u=rwX,go=rX"'
     )
-
-
-def permission_bits(mode: int, what: str) -> int:
-    """`mode` itself, if it is within 0 to 0o7777."""
-    if not 0 <= mode <= _MODE_LIMIT:
-        raise ArgumentError(f"{what} must be permission bits such as 0o644, got {mode}")
-    return mode

@@ -3,61 +3,127 @@
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pybuild.dsl.sources import check_directories
-from pybuild.llb.vertex import Graph
-from pybuild.platform import host_platform
-from pybuild.protocols import PassContext
+from pybuild._boundary import public
+from pybuild.dsl.paths import StrPath
+from pybuild.errors import DefinitionError
+from pybuild.llb.ops import SourceOp
+from pybuild.llb.vertex import Edge, Graph, Vertex
+from pybuild.platform import Platform, host_platform
 
 if TYPE_CHECKING:
-    from pybuild.dsl.state import State, StrPath
     from pybuild.viz.drawing import Drawing
 
 _NOTEBOOK_LIMIT = 200
 
 
-def graph_of(state: State, *, optimized: bool) -> Graph:
-    """The graph below `state`, with the passes that need no lookup applied when `optimized`."""
-    graph = Graph([state.head])
-    check_directories(graph.vertices)
-    if not optimized:
-        return graph
+class Inspectable(ABC):
+    """What stands for a result of a graph. Nothing here executes anything or needs an engine."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def head(self) -> Edge | None:
+        """The edge of the graph that this stands for; None for an empty file system."""
+
+    @property
+    @abstractmethod
+    def platform(self) -> Platform | None:
+        """The platform that was asked for; None is the platform of the build."""
+
+    @public
+    def graph(self, *, optimized: bool = False) -> Graph:
+        """The graph below this state.
+
+        Args:
+            optimized: after those passes that need no lookup.
+
+        Raises:
+            DefinitionError: one name stands for two local directories.
+
+        Example:
+            >>> from pybuild import image
+            >>> len(image("alpine").run("make").graph())
+            2
+        """
+        graph = Graph([self.head])
+        _check_directories(graph.vertices)
+        return _optimized(graph, self.platform or host_platform()) if optimized else graph
+
+    @public
+    def explain(self, *, optimized: bool = True) -> str:
+        """The graph as a text tree, each step with the line that wrote it.
+
+        Example:
+            >>> from pybuild import image
+            >>> "make" in image("alpine").run("make").explain()
+            True
+        """
+        from pybuild.viz.text import explain
+
+        return explain(self.graph(optimized=optimized))
+
+    @public
+    def visualize(self, path: StrPath | None = None, *, format: str = "svg", optimized: bool = False) -> Drawing:  # noqa: A002  # graphviz's word
+        """A drawing of the graph.
+
+        Args:
+            path: a file to write it to; its suffix decides the format.
+            format: svg, png, dot, mermaid or text, when there is no path.
+            optimized: draw the graph after those passes that need no lookup.
+
+        Example:
+            >>> from pybuild import image
+            >>> drawing = image("alpine").run("make").visualize(format="dot")
+        """
+        from pybuild.viz.drawing import Drawing
+
+        drawing = Drawing(self.graph(optimized=optimized), format=format)
+        if path is not None:
+            drawing.save(Path(path))
+        return drawing
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What a notebook shows: text always, a picture of graphs that are not too large. Never raises."""
+        bundle = {"text/plain": repr(self)}
+        # A notebook must show something even when graphviz is missing or the graph is wrong: no exception leaves.
+        with contextlib.suppress(Exception):
+            graph = self.graph()
+            if len(graph) > _NOTEBOOK_LIMIT:
+                bundle["text/plain"] += f" ({len(graph)} steps, too many to draw here; use .visualize(path))"
+                return bundle
+            bundle["text/plain"] = self.explain(optimized=False)
+            bundle["image/svg+xml"] = self.visualize().text
+        return bundle
+
+
+def _optimized(graph: Graph, platform: Platform) -> Graph:
+    """The graph after those passes that need no lookup."""
     from pybuild.passes.dedupe import dedupe
     from pybuild.passes.narrow_context import narrow_context
     from pybuild.passes.pipeline import run_passes
     from pybuild.passes.prune import prune
+    from pybuild.protocols import PassContext
 
-    return run_passes(graph, PassContext(platform=state.platform or host_platform()), (dedupe, prune, narrow_context))
-
-
-def explain(state: State, *, optimized: bool) -> str:
-    """The graph as text."""
-    from pybuild.viz import text
-
-    return text.explain(graph_of(state, optimized=optimized))
+    return run_passes(graph, PassContext(platform=platform), (dedupe, prune, narrow_context))
 
 
-def visualize(state: State, path: StrPath | None, *, format: str, optimized: bool) -> Drawing:  # noqa: A002  # graphviz's word
-    """The graph as a drawing, written to `path` when there is one."""
-    from pybuild.viz.drawing import Drawing
-
-    drawing = Drawing(graph_of(state, optimized=optimized), format=format)
-    if path is not None:
-        drawing.save(Path(path))
-    return drawing
-
-
-def mimebundle(state: State) -> dict[str, str]:
-    """What a notebook shows: text always, a picture of graphs that are not too large. Never raises."""
-    bundle = {"text/plain": repr(state)}
-    # A notebook must show something even when graphviz is missing or the graph is wrong: hence no exception leaves.
-    with contextlib.suppress(Exception):
-        graph = graph_of(state, optimized=False)
-        if len(graph) > _NOTEBOOK_LIMIT:
-            bundle["text/plain"] += f" ({len(graph)} steps, too many to draw here; use .visualize(path))"
-            return bundle
-        bundle["text/plain"] = explain(state, optimized=False)
-        bundle["image/svg+xml"] = visualize(state, None, format="svg", optimized=False).text
-    return bundle
+def _check_directories(vertices: Sequence[Vertex]) -> None:
+    """Raise DefinitionError when one name stands for two directories: their vertices would be taken for equal."""
+    seen: dict[str, Vertex] = {}
+    for vertex in vertices:
+        if not isinstance(vertex.op, SourceOp) or not vertex.metadata.local_dir:
+            continue
+        first = seen.setdefault(vertex.op.identifier, vertex)
+        if first.metadata.local_dir != vertex.metadata.local_dir:
+            raise DefinitionError(
+                f'the name "{vertex.op.reference}" stands for two directories: '
+                f"{first.metadata.local_dir} and {vertex.metadata.local_dir}",
+                locations=(*vertex.locations, *first.locations),
+                hint='give one of them a name of its own: local(..., name="...")',
+            )

@@ -9,12 +9,13 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, Final, Literal
 
-import attrs
-
 from pybuild._boundary import public
 from pybuild.dsl import context
-from pybuild.dsl.paths import PathRef, checked, join, rooted
+from pybuild.dsl.checks import check_variable, not_negative, permission_bits
+from pybuild.dsl.mount import SSH_TARGET, Mount
+from pybuild.dsl.paths import PathRef, checked, rooted
 from pybuild.dsl.sizes import size_in_bytes
+from pybuild.dsl.sourceedge import default_context
 from pybuild.errors import ArgumentError
 from pybuild.llb import construct, mounts
 from pybuild.llb.files import MkdirAction, Owner
@@ -30,51 +31,6 @@ _SHARING: Final = {
     "private": mounts.Sharing.PRIVATE,
     "locked": mounts.Sharing.LOCKED,
 }
-_MODE_LIMIT = 0o7777
-
-
-@attrs.frozen(kw_only=True, repr=False)
-class Mount:
-    """One mount of a step, made by `bind`, `cache`, `secret`, `ssh` or `tmpfs`.
-
-    Example:
-        >>> from pybuild import tmpfs
-        >>> tmpfs("/tmp", size="64m")
-        <Mount TmpfsMount /tmp>
-    """
-
-    spec: mounts.Mount | None
-    """The mount as the graph has it; None for a secret that is only an environment variable."""
-    edge: Edge | None = None
-    secret_env: SecretEnv | None = None
-    location: Location = attrs.field(eq=False)
-
-    @property
-    def target(self) -> str | None:
-        """Where it appears in the step, as written; None for an environment variable."""
-        return None if self.spec is None else self.spec.target
-
-    def placed(self, workdir: str | None) -> mounts.Mount | None:
-        """The mount with its target made absolute.
-
-        Raises:
-            ArgumentError: the target is relative and no absolute working directory is set.
-        """
-        spec = self.spec
-        if spec is None or spec.target.startswith("/"):
-            return spec
-        target = join(workdir, spec.target)
-        if not target.startswith("/"):
-            raise ArgumentError(
-                f'the mount target "{spec.target}" is relative, and the step has no absolute working directory',
-                hint="write an absolute target, or set .workdir(...) before the run",
-            )
-        return spec.replace(target=target)
-
-    def __repr__(self) -> str:
-        if self.spec is None:
-            return f"<Mount SecretEnv {self.secret_env.name if self.secret_env else ''}>"
-        return f"<Mount {type(self.spec).__name__} {self.spec.target}>"
 
 
 @public
@@ -147,8 +103,8 @@ def _owned_directory(uid: int | None, gid: int | None, mode: int | None, locatio
     """BuildKit gives a cache an owner by letting it start from a directory made on scratch."""
     action = MkdirAction(
         path="/cache",
-        mode=_mode(0o755 if mode is None else mode, "cache(): mode") & 0o777,
-        owner=Owner(user=_number(uid or 0, "cache(): uid"), group=_number(gid or 0, "cache(): gid")),
+        mode=permission_bits(0o755 if mode is None else mode, "cache(): mode") & 0o777,
+        owner=Owner(user=not_negative(uid or 0, "cache(): uid"), group=not_negative(gid or 0, "cache(): gid")),
     )
     metadata = context.metadata().named("[internal] setting cache mount permissions")
     return Edge(construct.file(None, [(action, None)], metadata=metadata, locations=[location]))
@@ -190,16 +146,12 @@ def secret(
         spec = mounts.SecretMount(
             target=_target(f"/run/secrets/{posixpath.basename(id)}" if target is None else target),
             secret_id=id,
-            uid=_number(uid, "secret(): uid"),
-            gid=_number(gid, "secret(): gid"),
-            mode=_mode(mode, "secret(): mode") & 0o777,
+            uid=not_negative(uid, "secret(): uid"),
+            gid=not_negative(gid, "secret(): gid"),
+            mode=permission_bits(mode, "secret(): mode") & 0o777,
             optional=not required,
         )
     return Mount(spec=spec, secret_env=variable, location=capture())
-
-
-SSH_TARGET = "/run/buildkit/ssh_agent."
-"""Default target of an ssh mount; its position among the step's ssh mounts is added to it."""
 
 
 @public
@@ -230,9 +182,9 @@ def ssh(
     spec = mounts.SshMount(
         target=SSH_TARGET if target is None else _target(target),
         agent_id=checked(id, "ssh(): id"),
-        uid=_number(uid, "ssh(): uid"),
-        gid=_number(gid, "ssh(): gid"),
-        mode=_mode(mode, "ssh(): mode") & 0o777,
+        uid=not_negative(uid, "ssh(): uid"),
+        gid=not_negative(gid, "ssh(): gid"),
+        mode=permission_bits(mode, "ssh(): mode") & 0o777,
         optional=not required,
     )
     return Mount(spec=spec, location=capture())
@@ -257,19 +209,11 @@ def tmpfs(target: str, *, size: int | str | None = None) -> Mount:
 
 def source_of(source: State | PathRef | str) -> tuple[Edge | None, str]:
     """The edge and the selector in it ("" for all) that a mount shows."""
-    from pybuild.dsl.sources import default_context
-
     if isinstance(source, str):
         return default_context(), rooted(source).rstrip("/")
     if isinstance(source, PathRef):
         return source.edge, rooted(source.path).rstrip("/")
     return source.head, ""
-
-
-def check_variable(name: str, what: str) -> None:
-    """Raise ArgumentError unless `name` can be the name of an environment variable."""
-    if not name or "=" in name or "\0" in name:
-        raise ArgumentError(f'{what} "{name}" cannot be the name of an environment variable')
 
 
 def _target(text: str) -> str:
@@ -278,15 +222,3 @@ def _target(text: str) -> str:
     if rooted(clean) == "/" and clean.startswith(("/", "..")):
         raise ArgumentError(f'"{text}" cannot be a mount target', hint="it is the root file system of the step")
     return clean.replace("//", "/", 1) if clean.startswith("//") else clean
-
-
-def _number(value: int, what: str) -> int:
-    if value < 0:
-        raise ArgumentError(f"{what} must not be negative, got {value}")
-    return value
-
-
-def _mode(value: int, what: str) -> int:
-    if not 0 <= value <= _MODE_LIMIT:
-        raise ArgumentError(f"{what} must be permission bits such as 0o644, got {value}")
-    return value

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from pybuild._boundary import public
 from pybuild.dsl import context
-from pybuild.dsl.state import StrPath
+from pybuild.dsl.paths import StrPath
 from pybuild.errors import ArgumentError
 from pybuild.protocols import OutputSpec
 
@@ -119,6 +119,6 @@ def _dest(path: StrPath) -> str:
     text = os.fspath(path)
     if not text:
         raise ArgumentError("the output path must not be empty")
-    if text == "-" or context.registry() is None:
+    if text == "-" or not context.in_buildfile():
         return text
     return os.path.normpath(context.base_directory() / text)

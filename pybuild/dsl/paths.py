@@ -8,11 +8,15 @@ completes it.
 from __future__ import annotations
 
 import posixpath
+from pathlib import Path
+from typing import TypeAlias
 
 import attrs
 
 from pybuild.errors import ArgumentError
 from pybuild.llb.vertex import Edge
+
+StrPath: TypeAlias = str | Path
 
 
 @attrs.frozen

@@ -11,18 +11,16 @@ import functools
 import sys
 from collections.abc import Callable, Mapping
 from importlib import resources
-from typing import TYPE_CHECKING
 
 from pybuild.dsl import context
-from pybuild.dsl.exec_state import Run, make_run, run_metadata
-from pybuild.dsl.mounts import Mount
+from pybuild.dsl.mount import Mount
+from pybuild.dsl.run import Run, make_run, run_metadata
 from pybuild.llb import construct, mounts
 from pybuild.llb.files import FileAction, MkdirAction, MkfileAction
 from pybuild.llb.vertex import Edge
 from pybuild.location import Location
-
-if TYPE_CHECKING:
-    from pybuild.dsl.state import State
+from pybuild.platform import Platform
+from pybuild.protocols import ImagePatch
 
 _DIRECTORY = "/dev/pybuild"
 _BOOTSTRAP = f"""\
@@ -34,19 +32,23 @@ exit 127"""
 
 
 def make_call(
-    state: State,
+    base: Edge | None,
+    patch: ImagePatch,
+    platform: Platform | None,
     function: Callable[..., object],
     args: tuple[object, ...],
     kwargs: Mapping[str, object],
     location: Location,
 ) -> Run:
-    """The run that calls `function` on top of `state`."""
+    """The run that calls `function` on top of `base`."""
     from pybuild.dsl import portable
 
     name = portable.function_name(function)
     payload = portable.dumps(function, args, kwargs)
     run = make_run(  # noqa: S604  # no process is started here
-        state,
+        base,
+        patch,
+        platform,
         ["/bin/sh", "-c", _BOOTSTRAP, "pybuild", name, f"{sys.version_info[0]}.{sys.version_info[1]}"],
         env=None,
         workdir=None,

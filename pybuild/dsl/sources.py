@@ -14,18 +14,13 @@ from typing import Final, Literal
 from pybuild._boundary import public
 from pybuild.dsl import context
 from pybuild.dsl.config import EMPTY
-from pybuild.dsl.paths import checked
-from pybuild.dsl.state import State, StrPath
-from pybuild.errors import DefinitionError, ReferenceFormatError
+from pybuild.dsl.paths import StrPath, checked
+from pybuild.dsl.sourceedge import DEFAULT_CONTEXT, source_edge
+from pybuild.dsl.state import State
+from pybuild.errors import ReferenceFormatError
 from pybuild.llb import construct
-from pybuild.llb.meta import Constraints
-from pybuild.llb.ops import SourceOp
-from pybuild.llb.vertex import Edge, Vertex
 from pybuild.location import Location, capture
 from pybuild.platform import Platform, parse_platform
-
-DEFAULT_CONTEXT = "context"
-"""Name of the local source that plain paths in `copy` and `bind` refer to, as in the Dockerfile frontend."""
 
 _RESOLVE_MODES: Final = {"default": "", "always": "pull", "never": "local"}
 
@@ -104,11 +99,6 @@ def _name_of(directory: Path, base: Path) -> str:
     return DEFAULT_CONTEXT if relative == "." else relative
 
 
-def default_context() -> Edge:
-    """The edge of the local context that plain paths refer to."""
-    return _edge(f"local://{DEFAULT_CONTEXT}", {}, capture(), directory=context.base_directory())
-
-
 @public
 def oci_layout(path: StrPath, ref: str) -> State:
     """Start from an image in a directory that has the OCI image layout.
@@ -172,23 +162,8 @@ def _source(
     directory: Path | None = None,
 ) -> State:
     return State._make(
-        _edge(identifier, attrs, location, platform=platform, directory=directory), EMPTY, platform, location
+        source_edge(identifier, attrs, location, platform=platform, directory=directory), EMPTY, platform, location
     )
-
-
-def _edge(
-    identifier: str,
-    attrs: Mapping[str, str],
-    location: Location,
-    *,
-    platform: Platform | None = None,
-    directory: Path | None = None,
-) -> Edge:
-    metadata = context.metadata()
-    if directory is not None:
-        metadata = metadata.replace(local_dir=str(directory))
-    constraints = Constraints(platform=platform)
-    return Edge(construct.source(identifier, attrs, constraints=constraints, metadata=metadata, locations=[location]))
 
 
 def go_json(items: Sequence[str]) -> str:
@@ -196,7 +171,7 @@ def go_json(items: Sequence[str]) -> str:
 
     Example:
         >>> go_json(["a<b", "*.py"])
-        '["a\\\\u003cb","*.py"]'
+        '["a\\u003cb","*.py"]'
     """
     import json
 
@@ -204,19 +179,3 @@ def go_json(items: Sequence[str]) -> str:
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
-
-
-def check_directories(vertices: Sequence[Vertex]) -> None:
-    """Raise DefinitionError when one name stands for two directories: their vertices would be taken for equal."""
-    seen: dict[str, Vertex] = {}
-    for vertex in vertices:
-        if not isinstance(vertex.op, SourceOp) or not vertex.metadata.local_dir:
-            continue
-        first = seen.setdefault(vertex.op.identifier, vertex)
-        if first.metadata.local_dir != vertex.metadata.local_dir:
-            raise DefinitionError(
-                f'the name "{vertex.op.reference}" stands for two directories: '
-                f"{first.metadata.local_dir} and {vertex.metadata.local_dir}",
-                locations=(*vertex.locations, *first.locations),
-                hint='give one of them a name of its own: local(..., name="...")',
-            )

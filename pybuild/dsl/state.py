@@ -1,13 +1,15 @@
 """`State`: the immutable value that users chain calls on; each call returns a new one and nothing runs.
 
 A thin facade over three things: the head edge of the graph, the changes to the image config (`config.Config`), and
-the platform that was asked for. Lowering is in `fileops`, `exec_state` and `pyfunc`. Mirrors client/llb/state.go.
+the platform that was asked for. Lowering is in `fileops`, `run` and `pyfunc`; the calls that need no other state are
+in `configurable`, `filecalls` and `inspection`. `ExecState` is the state right after a run. Mirrors
+client/llb/state.go.
 """
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, NoReturn, ParamSpec, Self, TypeVar, cast
 
 import attrs
@@ -15,26 +17,30 @@ import attrs
 from pybuild._boundary import public
 from pybuild.digest import Digest, digest_of
 from pybuild.dsl import fileops
-from pybuild.dsl.config import Config
+from pybuild.dsl.config import EMPTY, Config
 from pybuild.dsl.configurable import Configurable
-from pybuild.dsl.mounts import Mount
-from pybuild.dsl.paths import PathRef, checked, rooted
+from pybuild.dsl.filecalls import FileCalls
+from pybuild.dsl.inspection import Inspectable
+from pybuild.dsl.mount import Mount
+from pybuild.dsl.paths import PathRef, checked, join, rooted
+from pybuild.dsl.run import Run, make_run, run_metadata
+from pybuild.dsl.sourceedge import default_context
 from pybuild.errors import ArgumentError, DefinitionError
 from pybuild.llb.files import FileAction
-from pybuild.llb.vertex import Edge, Graph
+from pybuild.llb.mounts import NO_OUTPUT, BindMount
+from pybuild.llb.mounts import Mount as PlacedMount
+from pybuild.llb.ops import ExecOp
+from pybuild.llb.vertex import Edge, OutputIndex
 from pybuild.location import Location, capture
 from pybuild.platform import Platform
 from pybuild.protocols import ImagePatch
 
 if TYPE_CHECKING:
     from pybuild._api import BuildResult, Progress
-    from pybuild.dsl.exec_state import ExecState
     from pybuild.protocols import Engine, OutputSpec
-    from pybuild.viz.drawing import Drawing
 
 P = ParamSpec("P")
 T = TypeVar("T")
-StrPath = str | Path
 
 
 class ChainError(DefinitionError, AttributeError):
@@ -43,7 +49,7 @@ class ChainError(DefinitionError, AttributeError):
     code = "chain"
 
 
-class State(Configurable):
+class State(Configurable["State"], FileCalls["State"], Inspectable):
     """A file system that the build would make, with the image config that goes with it.
 
     States are made by `image`, `scratch`, `local` and the other sources, and by the methods here. They are immutable
@@ -128,11 +134,11 @@ class State(Configurable):
             >>> image("alpine").run("apk add --no-cache make", network="host")
             <ExecState apk add --no-cache make>
         """
-        from pybuild.dsl.exec_state import ExecState, make_run, run_metadata
-
         location = capture()
         run = make_run(
-            self,
+            self._head,
+            self.patch,
+            self._platform,
             command,
             env=env,
             workdir=workdir,
@@ -165,10 +171,10 @@ class State(Configurable):
             >>> image("python:3.11-slim").call(greet, "world")
             <ExecState call greet>
         """
-        from pybuild.dsl.exec_state import ExecState
         from pybuild.dsl.pyfunc import make_call
 
-        return ExecState._of(make_call(self, function, args, kwargs, capture()), self._config)
+        run = make_call(self._head, self.patch, self._platform, function, args, kwargs, capture())
+        return ExecState._of(run, self._config)
 
     @public
     def copy(
@@ -204,8 +210,6 @@ class State(Configurable):
             >>> scratch().copy(built.path("/out/app"), "/app")
             <State copy /out/app /app>
         """
-        from pybuild.dsl.sources import default_context
-
         edge: Edge | None
         if isinstance(source, State):
             edge, paths = source.head, ["/"]
@@ -231,72 +235,13 @@ class State(Configurable):
         location = capture()
         return self._on(fileops.vertex(self._head, [(action, edge) for action in actions], location), location)
 
+    @property
+    def _workdir(self) -> str | None:
+        return self.patch.working_dir
+
     def _changed(self, action: FileAction) -> State:
         location = capture()
         return self._on(fileops.vertex(self._head, [(action, None)], location), location)
-
-    @public
-    def mkdir(self, path: str, *, mode: int = 0o755, parents: bool = True, owner: str | None = None) -> State:
-        """Create a directory.
-
-        Args:
-            path: where; relative to the working directory.
-            mode: permission bits.
-            parents: also create what is missing above it, and accept that it exists.
-            owner: `user[:group]`, root by default.
-
-        Example:
-            >>> from pybuild import scratch
-            >>> scratch().mkdir("/var/lib/app", owner="1000:1000")
-            <State mkdir /var/lib/app>
-        """
-        workdir = self.patch.working_dir
-        return self._changed(fileops.make_directory(path, workdir, mode=mode, parents=parents, owner=owner))
-
-    @public
-    def write(self, path: str, data: str | bytes, *, mode: int = 0o644, owner: str | None = None) -> State:
-        """Write a file; its directory must exist.
-
-        Args:
-            path: where; relative to the working directory.
-            data: the content; text is encoded as UTF-8.
-            mode: permission bits.
-            owner: `user[:group]`, root by default.
-
-        Example:
-            >>> from pybuild import scratch
-            >>> scratch().write("/motd", "welcome")
-            <State mkfile /motd>
-        """
-        return self._changed(fileops.make_file(path, data, self.patch.working_dir, mode=mode, owner=owner))
-
-    @public
-    def symlink(self, target: str, path: str) -> State:
-        """Create a symbolic link at `path` that holds the text `target`.
-
-        Example:
-            >>> from pybuild import scratch
-            >>> scratch().symlink("busybox", "/bin/sh")
-            <State symlink busybox /bin/sh>
-        """
-        return self._changed(fileops.make_link(target, path, self.patch.working_dir))
-
-    @public
-    def remove(self, path: str, *, missing_ok: bool = False, wildcard: bool = False) -> State:
-        """Remove a file, or a directory with all below it.
-
-        Args:
-            path: which; relative to the working directory.
-            missing_ok: it is no failure when there is nothing.
-            wildcard: `path` is a pattern.
-
-        Example:
-            >>> from pybuild import image
-            >>> image("alpine").remove("/var/cache/apk/*", wildcard=True)
-            <State rm /var/cache/apk/*>
-        """
-        workdir = self.patch.working_dir
-        return self._changed(fileops.removal(path, workdir, missing_ok=missing_ok, wildcard=wildcard))
 
     # -------------------------------------------------------------------------------- composition and selection
 
@@ -379,60 +324,6 @@ class State(Configurable):
         """Where the call stands that made this state."""
         return self._location
 
-    @public
-    def graph(self, *, optimized: bool = False) -> Graph:
-        """The graph below this state.
-
-        Args:
-            optimized: after those passes that need no lookup.
-
-        Raises:
-            DefinitionError: one name stands for two local directories.
-
-        Example:
-            >>> from pybuild import image
-            >>> len(image("alpine").run("make").graph())
-            2
-        """
-        from pybuild.dsl import inspection
-
-        return inspection.graph_of(self, optimized=optimized)
-
-    @public
-    def explain(self, *, optimized: bool = True) -> str:
-        """The graph as a text tree, each step with the line that wrote it.
-
-        Example:
-            >>> from pybuild import image
-            >>> "make" in image("alpine").run("make").explain()
-            True
-        """
-        from pybuild.dsl import inspection
-
-        return inspection.explain(self, optimized=optimized)
-
-    @public
-    def visualize(self, path: StrPath | None = None, *, format: str = "svg", optimized: bool = False) -> Drawing:  # noqa: A002  # graphviz's word
-        """A drawing of the graph.
-
-        Args:
-            path: a file to write it to; its suffix decides the format.
-            format: svg, png, dot, mermaid or text, when there is no path.
-            optimized: draw the graph after those passes that need no lookup.
-
-        Example:
-            >>> from pybuild import image
-            >>> drawing = image("alpine").run("make").visualize(format="dot")
-        """
-        from pybuild.dsl import inspection
-
-        return inspection.visualize(self, path, format=format, optimized=optimized)
-
-    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        from pybuild.dsl import inspection
-
-        return inspection.mimebundle(self)
-
     # -------------------------------------------------------------------------------------------- execution edge
 
     def build(
@@ -513,7 +404,92 @@ class State(Configurable):
                     locations=[capture(), self._location],
                     hint=f"move .{name}(...) right behind the .run(...) that it belongs to",
                 )
-            raise AttributeError(f"a State has no attribute {name!r}", name=name, obj=self)
+            if name.startswith("_"):  # asked for by pickle, notebooks and the like, and caught by them
+                raise AttributeError(f"a State has no attribute {name!r}", name=name, obj=self)
+            from pybuild.dsl.args import suggestion
+
+            known = {each: None for each in dir(ExecState) if not each.startswith("_")}
+            raise ChainError(f'a State has no "{name}"', locations=[capture()], hint=suggestion(name, known))
+
+
+class ExecState(State):
+    """The state after a `run`: as any state, and mounts can be added to the run.
+
+    Example:
+        >>> from pybuild import image, tmpfs
+        >>> image("alpine").run("make").mount(tmpfs("/tmp"))
+        <ExecState make>
+    """
+
+    __slots__ = ("_run",)
+    _run: Run
+
+    @classmethod
+    def _of(cls, run: Run, config: Config) -> ExecState:
+        state = cls._make(Edge(run.vertex()), config, run.platform, run.location)
+        object.__setattr__(state, "_run", run)
+        return state
+
+    @public
+    def mount(self, *mounts: Mount) -> ExecState:
+        """Add mounts to the run; the same as giving them in `run(mounts=...)`.
+
+        The order of mounts has no meaning. This state stays valid as it was.
+
+        Raises:
+            MountConflictError: two mounts of the run have the same target.
+
+        Example:
+            >>> from pybuild import cache, image
+            >>> image("golang:1.24").run("go build").mount(cache("/root/.cache/go-build"))
+            <ExecState go build>
+        """
+        location = capture()
+        run = self._run.attach(mounts, location)
+        return ExecState._of(attrs.evolve(run, location=run.location.with_range(location)), self._config)
+
+    @public
+    def output(self, target: str) -> State:
+        """What the run made of a writable bind mount.
+
+        Args:
+            target: the mount's target.
+
+        Raises:
+            DefinitionError: there is no mount at `target`, or it keeps no changes.
+
+        Example:
+            >>> from pybuild import bind, image, scratch
+            >>> image("alpine").run("touch /work/x").mount(bind(scratch(), "/work", readonly=False)).output("/work")
+            <State touch /work/x>
+        """
+        assert self._head is not None
+        wanted = posixpath.normpath(join(self._run.meta.cwd, target))
+        place = capture()
+        for mount in self._mounts():
+            if posixpath.normpath(mount.target) != wanted:
+                continue
+            if isinstance(mount, BindMount) and mount.output != NO_OUTPUT:
+                edge = Edge(self._head.vertex, OutputIndex(mount.output))
+                return State._make(edge, EMPTY, self._platform, place)
+            hint = "use bind(..., readonly=False)" if isinstance(mount, BindMount) else ""
+            kind = "read-only" if isinstance(mount, BindMount) else type(mount).__name__.removesuffix("Mount")
+            raise DefinitionError(
+                f'the {kind.lower()} mount at "{target}" keeps no changes',
+                locations=[place, self._run.location],
+                hint=hint,
+            )
+        raise DefinitionError(
+            f'the run has no mount at "{target}"',
+            locations=[place, self._run.location],
+            hint=f'add .mount(bind(..., "{target}", readonly=False)) first',
+        )
+
+    def _mounts(self) -> tuple[PlacedMount, ...]:
+        return self._head.vertex.op.mounts if self._head and isinstance(self._head.vertex.op, ExecOp) else ()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return ExecState._of, (self._run, self._config)
 
 
 def _advice(message: str, hint: str) -> ArgumentError:

@@ -1,13 +1,15 @@
 """`@target`: a function that returns a State, with typed parameters, known by name while a Buildfile is loaded.
 
-Calling a target gives its State, so targets compose as functions do. The registry of names belongs to one load
-(`context`), never to the module. Within one evaluation a call with equal arguments is made once.
+Calling a target gives its State, so targets compose as functions do. The registry of names belongs to one load, never
+to the module. Within one evaluation a call with equal arguments is made once.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, overload
 
@@ -15,7 +17,7 @@ import attrs
 
 from pybuild._boundary import public
 from pybuild.dsl import context
-from pybuild.errors import TargetError
+from pybuild.errors import PybuildError, TargetError
 from pybuild.location import Frame, Location, capture
 from pybuild.protocols import OutputSpec
 
@@ -27,6 +29,8 @@ P = ParamSpec("P")
 F = TypeVar("F", bound=Callable[..., object])
 
 _Key = tuple[object, ...]
+_NO_PLAIN_FUNCTION = 0x20 | 0x80 | 0x200
+"""Flags of the code of generators, coroutines and asynchronous generators (module inspect)."""
 
 
 @attrs.define
@@ -47,6 +51,16 @@ class Registry:
             if other is not None:
                 self._problem(f'"{other.name}" and "{made.name}" are both the default target', made, other, "")
 
+    @contextmanager
+    def loading(self) -> Generator[None]:
+        """Within the block, targets register here and relative directories start at the Buildfile."""
+        token = _registry.set(self)
+        try:
+            with context.within(self.directory):
+                yield
+        finally:
+            _registry.reset(token)
+
     def _problem(self, message: str, second: Target[...], first: Target[...], hint: str) -> None:
         self.problems.append(TargetError(message, locations=[second.location, first.location], hint=hint))
 
@@ -57,6 +71,20 @@ class Evaluation:
 
     made: dict[_Key, State] = attrs.field(factory=dict[_Key, "State"])
     stack: list[tuple[_Key, str, Location]] = attrs.field(factory=list[tuple[_Key, str, Location]])
+
+    @contextmanager
+    def making(self, stage: str) -> Generator[None]:
+        """Within the block, targets are made in this evaluation, and vertices belong to `stage`."""
+        token = _evaluation.set(self)
+        try:
+            with context.stage(stage):
+                yield
+        finally:
+            _evaluation.reset(token)
+
+
+_registry: ContextVar[Registry | None] = ContextVar("pybuild_registry", default=None)
+_evaluation: ContextVar[Evaluation | None] = ContextVar("pybuild_evaluation", default=None)
 
 
 class Target(Generic[P]):
@@ -125,7 +153,7 @@ class Target(Generic[P]):
 
     def _evaluate(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], location: Location) -> State:
         __tracebackhide__ = True
-        current = context.evaluation() or Evaluation()
+        current = _evaluation.get() or Evaluation()
         key = self._key(args, kwargs, location)
         made = current.made.get(key) if key is not None else None
         if made is not None:
@@ -135,7 +163,7 @@ class Target(Generic[P]):
             raise _cycle(current, entry, self.name, location)
         current.stack.append((entry, self.name, location))
         try:
-            with context.evaluating(current, self.name):
+            with current.making(self.name):
                 state = self.function(*args, **kwargs)
         finally:
             current.stack.pop()
@@ -167,7 +195,7 @@ class Target(Generic[P]):
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> NoReturn:
-            from pybuild.dsl.exec_state import ExecState
+            from pybuild.dsl.state import ExecState
 
             if not name.startswith("_") and hasattr(ExecState, name):
                 from pybuild.dsl.state import ChainError
@@ -201,6 +229,25 @@ def _check_result(state: object, made: Target[...]) -> None:
         raise TargetError(
             f'target "{made.name}" returned {type(state).__name__}, not a State', locations=[made.location], hint=hint
         )
+
+
+def _check_declaration(declared: Callable[..., Any], name: str | None, platforms: Sequence[str]) -> None:
+    if not hasattr(declared, "__name__") and name is None:
+        raise TargetError("a target needs a name", locations=[capture()], hint='@target(name="...")')
+    shown = name or declared.__name__
+    if isinstance(declared, type):
+        raise TargetError(f'target "{shown}" is a class, not a function', locations=[capture()])
+    code = getattr(declared, "__code__", None)
+    if code is not None and code.co_flags & _NO_PLAIN_FUNCTION:
+        hint = "defining a graph waits for nothing: write `def` and `return`, without async and yield"
+        raise TargetError(f'target "{shown}" is not a plain function', locations=[_defined_at(code, shown)], hint=hint)
+    from pybuild.platform import parse_platform
+
+    for platform in platforms:
+        try:
+            parse_platform(platform)
+        except PybuildError as error:
+            raise error.at([_defined_at(code, shown) if code else capture()]) from None
 
 
 def _defined_at(code: Any, name: str) -> Location:
@@ -257,10 +304,9 @@ def target(
     """
 
     def declare(declared: Callable[..., Any]) -> Target[...]:
-        if not hasattr(declared, "__name__") and name is None:
-            raise TargetError("a target needs a name", locations=[capture()], hint='@target(name="...")')
+        _check_declaration(declared, name, platforms)
         made: Target[...] = Target(declared, name=name, default=default, platforms=platforms, output=output)
-        registry = context.registry()
+        registry = _registry.get()
         if registry is not None:
             registry.add(made)
         return made

@@ -22,7 +22,8 @@ def explain(graph: Graph) -> str:
     Example:
         >>> from pybuild.llb import construct
         >>> from pybuild.llb.files import MkdirAction
-        >>> print(explain(Graph([construct.file(None, [(MkdirAction(path="/a"), None)])])))
+        >>> from pybuild.llb.vertex import Edge
+        >>> print(explain(Graph([Edge(construct.file(None, [(MkdirAction(path="/a"), None)]))])))
         1  mkdir /a
     """
     return to_text(model_of(graph))

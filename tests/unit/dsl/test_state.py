@@ -341,7 +341,7 @@ class TestValue:
         mount_line, state_line = (place.line for place in caught.value.locations)
         assert mount_line == state_line + 2
         assert not hasattr(scratch(), "mount")
-        with pytest.raises(AttributeError, match="no attribute 'foo'"):
+        with pytest.raises(AttributeError, match='has no "foo"'):
             _ = scratch().foo  # type: ignore[attr-defined]
 
     def test_each_call_has_its_own_line(self) -> None:

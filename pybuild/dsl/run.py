@@ -1,4 +1,4 @@
-"""`ExecState`: a state whose last call was `run`, so that mounts can still be added to it.
+"""Lowering of `run` and `.mount()` to an exec vertex.
 
 A `Run` holds what was asked for; each `.mount()` makes the exec vertex anew from it and replaces the head, it never
 wraps it. Numbering and sorting of mounts happen in `llb.construct.exec_` alone.
@@ -12,14 +12,12 @@ from typing import Final, Literal, TypeAlias
 
 import attrs
 
-from pybuild._boundary import public
 from pybuild.dsl import context
-from pybuild.dsl.config import EMPTY, Config
-from pybuild.dsl.mounts import SSH_TARGET, Mount, check_variable
+from pybuild.dsl.checks import check_variable
+from pybuild.dsl.mount import SSH_TARGET, Mount
 from pybuild.dsl.paths import join
 from pybuild.dsl.sizes import size_in_bytes
-from pybuild.dsl.state import State
-from pybuild.errors import ArgumentError, DefinitionError, MountConflictError
+from pybuild.errors import ArgumentError, MountConflictError
 from pybuild.llb import construct, mounts
 from pybuild.llb.meta import (
     Constraints,
@@ -31,9 +29,10 @@ from pybuild.llb.meta import (
     SecretEnv,
     SecurityMode,
 )
-from pybuild.llb.vertex import Edge, OutputIndex, Vertex
-from pybuild.location import Location, capture
+from pybuild.llb.vertex import Edge, Vertex
+from pybuild.location import Location
 from pybuild.platform import Platform
+from pybuild.protocols import ImagePatch
 
 Network: TypeAlias = Literal["sandbox", "host", "none"]
 Security: TypeAlias = Literal["sandbox", "insecure"]
@@ -95,8 +94,13 @@ class Run:
 
         Raises:
             MountConflictError: two mounts would have one target.
+            ArgumentError: two secrets would be one environment variable.
         """
         attached = (*self.attached, *((mount, location) for mount in added))
+        variables = [mount.secret_env.name for mount, _ in attached if mount.secret_env is not None]
+        twice = next((name for name in variables if variables.count(name) > 1), None)
+        if twice is not None:
+            raise ArgumentError(f'two secrets are given as the variable "{twice}"', hint="give one of them another env")
         seen: dict[str, tuple[Mount, Location]] = {}
         for mount, place in attached:
             target = mount.target
@@ -117,7 +121,9 @@ def _conflict(target: str, first: tuple[Mount, Location], second: tuple[Mount, L
 
 
 def make_run(
-    state: State,
+    base: Edge | None,
+    patch: ImagePatch,
+    platform: Platform | None,
     command: str | Sequence[str],
     *,
     env: Mapping[str, str] | None,
@@ -130,8 +136,7 @@ def make_run(
     metadata: Metadata,
     location: Location,
 ) -> Run:
-    """A run on top of `state`, which gives what is not said here."""
-    patch = state.patch
+    """A run on top of `base`; what is not said here comes from `patch`."""
     variables = dict(patch.env)
     for name, text in (env or {}).items():
         check_variable(name, "run(): env name")
@@ -150,11 +155,11 @@ def make_run(
         inherit=Inherit(shell=by_shell),
     )
     return Run(
-        base=state.head,
+        base=base,
         meta=meta,
         network=_NETWORK[network],
         security=_SECURITY[security],
-        platform=state.platform,
+        platform=platform,
         metadata=metadata,
         location=location,
     )
@@ -198,87 +203,3 @@ def run_metadata(
         )
         metadata = metadata.replace(resources=limits)
     return metadata if use_cache else metadata.replace(ignore_cache=True)
-
-
-class ExecState(State):
-    """The state after a `run`: as any state, and mounts can be added to the run.
-
-    Example:
-        >>> from pybuild import image, tmpfs
-        >>> image("alpine").run("make").mount(tmpfs("/tmp"))
-        <ExecState make>
-    """
-
-    __slots__ = ("_run",)
-    _run: Run
-
-    @classmethod
-    def _of(cls, run: Run, config: Config) -> ExecState:
-        state = cls._make(Edge(run.vertex()), config, run.platform, run.location)
-        object.__setattr__(state, "_run", run)
-        return state
-
-    @public
-    def mount(self, *mounts: Mount) -> ExecState:
-        """Add mounts to the run; the same as giving them in `run(mounts=...)`.
-
-        The order of mounts has no meaning. This state stays valid as it was.
-
-        Raises:
-            MountConflictError: two mounts of the run have the same target.
-
-        Example:
-            >>> from pybuild import cache, image
-            >>> image("golang:1.24").run("go build").mount(cache("/root/.cache/go-build"))
-            <ExecState go build>
-        """
-        location = capture()
-        run = self._run.attach(mounts, location)
-        return ExecState._of(attrs.evolve(run, location=run.location.with_range(location)), self._config)
-
-    @public
-    def output(self, target: str) -> State:
-        """What the run made of a writable bind mount.
-
-        Args:
-            target: the mount's target.
-
-        Raises:
-            DefinitionError: there is no mount at `target`, or it keeps no changes.
-
-        Example:
-            >>> from pybuild import bind, image, scratch
-            >>> image("alpine").run("touch /work/x").mount(bind(scratch(), "/work", readonly=False)).output("/work")
-            <State touch /work/x>
-        """
-        assert self._head is not None
-        wanted = posixpath.normpath(join(self._run.meta.cwd, target))
-        place = capture()
-        for mount in mounts_of(self._head.vertex):
-            if posixpath.normpath(mount.target) != wanted:
-                continue
-            if isinstance(mount, mounts.BindMount) and mount.output != mounts.NO_OUTPUT:
-                edge = Edge(self._head.vertex, OutputIndex(mount.output))
-                return State._make(edge, EMPTY, self._platform, place)
-            hint = "use bind(..., readonly=False)" if isinstance(mount, mounts.BindMount) else ""
-            kind = "read-only" if isinstance(mount, mounts.BindMount) else type(mount).__name__.removesuffix("Mount")
-            raise DefinitionError(
-                f'the {kind.lower()} mount at "{target}" keeps no changes',
-                locations=[place, self._run.location],
-                hint=hint,
-            )
-        raise DefinitionError(
-            f'the run has no mount at "{target}"',
-            locations=[place, self._run.location],
-            hint=f'add .mount(bind(..., "{target}", readonly=False)) first',
-        )
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return ExecState._of, (self._run, self._config)
-
-
-def mounts_of(vertex: Vertex) -> tuple[mounts.Mount, ...]:
-    """The mounts of an exec vertex."""
-    from pybuild.llb.ops import ExecOp
-
-    return vertex.op.mounts if isinstance(vertex.op, ExecOp) else ()

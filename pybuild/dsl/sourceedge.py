@@ -1,0 +1,45 @@
+"""Source vertices: the one place that makes them, and the local context that plain paths refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pybuild.dsl import context
+from pybuild.llb import construct
+from pybuild.llb.meta import Constraints
+from pybuild.llb.vertex import Edge
+from pybuild.location import Location, capture
+from pybuild.platform import Platform
+
+DEFAULT_CONTEXT = "context"
+"""Name of the local source that plain paths in `copy` and `bind` refer to, as in the Dockerfile frontend."""
+
+
+def default_context() -> Edge:
+    """The edge of the local context that plain paths refer to."""
+    return source_edge(f"local://{DEFAULT_CONTEXT}", {}, capture(), directory=context.base_directory())
+
+
+def source_edge(
+    identifier: str,
+    attrs: Mapping[str, str],
+    location: Location,
+    *,
+    platform: Platform | None = None,
+    directory: Path | None = None,
+) -> Edge:
+    """The result of a new source vertex.
+
+    Args:
+        identifier: scheme and reference.
+        attrs: the source's attributes.
+        location: where the user asked for it.
+        platform: which variant of it; None is the platform of the build.
+        directory: what a local source reads; it travels beside the graph, never in a digest.
+    """
+    metadata = context.metadata()
+    if directory is not None:
+        metadata = metadata.replace(local_dir=str(directory))
+    constraints = Constraints(platform=platform)
+    return Edge(construct.source(identifier, attrs, constraints=constraints, metadata=metadata, locations=[location]))

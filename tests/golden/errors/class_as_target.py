@@ -1,0 +1,6 @@
+from pybuild import target
+
+
+@target  # E: target "App" is a class, not a function
+class App:
+    pass

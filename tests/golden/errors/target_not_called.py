@@ -1,0 +1,13 @@
+from pybuild import scratch, target
+
+
+@target
+def tools():
+    return scratch()
+
+
+@target(default=True)
+def app():
+    return scratch().copy(  # E: copy(): source must be State or PathRef or str or Sequence[str], got Target  # H: call it: tools()
+        tools, "/"
+    )
