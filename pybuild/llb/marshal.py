@@ -82,9 +82,11 @@ def marshal(graph: Graph | Edge | None, options: MarshalOptions = NO_OPTIONS) ->
 
     Example:
         >>> from pybuild.llb import construct
-        >>> edge = construct.image("alpine", platform=Platform("linux", "amd64"))
-        >>> [len(data) for data in marshal(edge).ops]
-        [70, 73]
+        >>> from pybuild.llb.meta import Constraints
+        >>> amd64 = Constraints(platform=Platform("linux", "amd64"))
+        >>> alpine = construct.source("docker-image://docker.io/library/alpine:latest", {}, constraints=amd64)
+        >>> len(marshal(Edge(alpine)).ops)  # the source, and the vertex that marks the result
+        2
     """
     if isinstance(graph, Graph):
         if len(graph.heads) != 1:

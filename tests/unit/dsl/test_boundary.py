@@ -48,7 +48,10 @@ def test_good_arguments_pass() -> None:
         (lambda: sample("x", ["a", 1]), "sample(): items must be Sequence[str], got list[str or int]"),
         (lambda: sample("x", [], "y"), "sample(): rest must be int, got str"),
         (lambda: sample("x", mode="c"), "sample(): mode must be 'a' or 'b', got 'c'"),
-        (lambda: sample("x", mapping={"k": 1}), "sample(): mapping must be Mapping[str, str] or None, got dict[str, int]"),
+        (
+            lambda: sample("x", mapping={"k": 1}),
+            "sample(): mapping must be Mapping[str, str] or None, got dict[str, int]",
+        ),
         (lambda: sample("x", function=3), "sample(): function must be a function or None, got int"),
         (lambda: sample("x", extra="y"), "sample(): extra must be int, got str"),
         (lambda: sample(), "missing 1 required positional argument: 'text'"),
