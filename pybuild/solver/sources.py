@@ -164,9 +164,17 @@ def _git(store: Store, session: Session, pins: Pins) -> Source:
     return GitSource(store, session, pins)
 
 
+def _http(store: Store, session: Session, pins: Pins) -> Source:
+    from pybuild.source.http import HttpSource
+
+    return HttpSource(store, session, pins)
+
+
 _MAKERS: Mapping[str, Callable[[Store, Session, Pins], Source]] = {
     "local": _local,
     "oci-layout": _layout,
     "docker-image": _registry,
     "git": _git,
+    "http": _http,
+    "https": _http,
 }
