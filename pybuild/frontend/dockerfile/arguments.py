@@ -13,6 +13,8 @@ from pybuild.frontend.dockerfile import gotext
 
 #: Blanks between words; narrower than `gotext.SPACE`.
 BLANKS = re.compile(r"[\t\v\f\r ]+")
+#: ONBUILD ONBUILD is an error anyway; what stands behind this many is not looked at for a worse one.
+_LONGEST_CHAIN = 100
 
 
 @attrs.frozen
@@ -59,7 +61,7 @@ def parse_statement(line: str, escape: str) -> Statement:
     """
     outer: list[tuple[str, tuple[str, ...]]] = []
     keyword, flags, rest = _split(line, escape)
-    while gotext.lower(keyword) == "onbuild" and rest:
+    while gotext.lower(keyword) == "onbuild" and rest and len(outer) < _LONGEST_CHAIN:
         outer.append((keyword, flags))
         keyword, flags, rest = _split(rest, escape)
     parser = _PARSERS.get(gotext.lower(keyword))

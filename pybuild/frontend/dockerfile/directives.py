@@ -21,16 +21,20 @@ _KEY = re.compile(r"([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=")
 
 @attrs.frozen
 class Directive:
-    """One directive; `name` in lower case."""
+    """One directive.
+
+    Attributes:
+        name: in lower case.
+        value: all of it.
+        lines: where it is; line 0 for the key of a JSON object.
+        first_word: the value up to the first blank (of a JSON object: all of it), which is the image of a frontend,
+            without its arguments.
+    """
 
     name: str
     value: str
     lines: Lines
-
-    @property
-    def first_word(self) -> str:
-        """The value up to the first blank: of `syntax` the frontend's image, without its arguments."""
-        return self.value.partition(" ")[0]
+    first_word: str
 
 
 class DirectiveReader:
@@ -64,7 +68,7 @@ class DirectiveReader:
         if name in self._seen:
             raise DockerfileSyntaxError(f"only one {name} parser directive can be used")
         self._seen.add(name)
-        return Directive(name, value, Lines(self.line, self.line))
+        return Directive(name, value, Lines(self.line, self.line), value.partition(" ")[0])
 
 
 def _split(text: str) -> tuple[str, str] | None:
@@ -135,4 +139,7 @@ def _json_syntax(text: str, line: int) -> Directive | None:
     except ValueError:
         return None
     value = document.get("syntax") if isinstance(document, dict) else None
-    return Directive("syntax", gotext.valid(value), Lines(line, line)) if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    value = gotext.valid(value)
+    return Directive("syntax", value, Lines(line, line), value)
