@@ -40,6 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
         return 0 if arguments else EXIT_USAGE
+    if arguments[0] == "--version":
+        from pybuild import __version__
+
+        print(f"pybuild {__version__}")
+        return 0
     command = _command_in(arguments)
     if command and command not in COMMANDS:
         return _usage_error(f'there is no command "{command}"', f"there are: {', '.join(COMMANDS)}")
@@ -50,11 +55,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _usage_error(f'{program} takes no argument "{unknown[0]}"', f"{program} --help lists what it takes")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else EXIT_USAGE
-    if options.version:
-        from pybuild import __version__
-
-        print(f"pybuild {__version__}")
-        return 0
     if not options.command:
         print(usage(), file=sys.stderr)
         return EXIT_USAGE
@@ -83,7 +83,6 @@ def parser_for(command: str) -> argparse.ArgumentParser:
 
     parser = argparse.ArgumentParser(prog="pybuild", usage="pybuild [--root DIR] COMMAND ...", allow_abbrev=False)
     parser.add_argument("--root", metavar="DIR", help=_ROOT_HELP)
-    parser.add_argument("--version", action="store_true", help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, text in COMMANDS.items():
         added = commands.add_parser(
