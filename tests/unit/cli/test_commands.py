@@ -1,0 +1,92 @@
+"""`targets`, `graph`, `plan`, `du`, `prune` and `version`: results on standard output, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli.conftest import Printed
+
+Run = Callable[..., Printed]
+
+
+def test_targets(run: Run) -> None:
+    printed = run("targets")
+    assert printed.code == 0
+    assert printed.err == ""
+    lines = printed.out.splitlines()
+    assert lines[0].split() == ["TARGET", "ARGUMENTS", "DESCRIPTION"]
+    assert lines[1].split() == ["tools", "version:", "str", "=", "'3.20'", "Compile."]
+    assert lines[2].startswith("app *   version: str = '1', debug: bool = False, jobs: int = 2  The image.")
+
+
+def test_targets_as_json(run: Run) -> None:
+    tools, app = json.loads(run("targets", "--format", "json").out)
+    assert (tools["name"], tools["default"], tools["description"], tools["line"]) == ("tools", False, "Compile.", 4)
+    assert app["parameters"][2] == {"name": "jobs", "type": "int", "required": False, "default": "2"}
+
+
+def test_graph_as_text_has_each_line(run: Run) -> None:
+    printed = run("graph")
+    assert printed.code == 0
+    assert "apk add make" in printed.out
+    assert "Buildfile.py:7" in printed.out
+    assert "Buildfile.py:13" in printed.out
+
+
+def test_graph_of_another_target_with_arguments(run: Run) -> None:
+    assert "alpine:3.19" in run("graph", "tools", "--arg", "version=3.19").out
+    assert "alpine:3.18" in run("graph", "--target", "tools", "--build-arg", "version=3.18").out
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [("g.dot", "digraph"), ("g.mmd", "flowchart"), ("g.txt", "tools"), ("g.json", "{"), ("g.html", "<!doctype html>")],
+)
+def test_graph_into_a_file(run: Run, tmp_path: Path, name: str, begins: str) -> None:
+    printed = run("graph", "-o", name)
+    assert (printed.code, printed.out) == (0, "")
+    assert (tmp_path / name).read_text().startswith(begins)
+
+
+def test_graph_to_standard_output_is_the_file(run: Run, tmp_path: Path) -> None:
+    assert run("graph", "-o", "g.dot").code == 0
+    for arguments in (["--format", "dot"], ["--format", "dot", "-o", "-"]):
+        assert run("graph", *arguments).out == (tmp_path / "g.dot").read_text()
+
+
+def test_graph_that_cannot_be_written(run: Run) -> None:
+    printed = run("graph", "-o", "missing/g.dot")
+    assert printed.code == 2
+    assert 'cannot write "missing/g.dot"' in printed.err
+
+
+def test_plan_says_what_would_run_and_why(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "Buildfile.py").write_text(
+        "from pybuild import scratch, target\n@target\ndef app():\n    return scratch().write('/a', 'a').mkdir('/b')\n"
+    )
+    printed = run("plan")
+    assert printed.code == 0, printed.err
+    assert printed.out.splitlines()[0].split() == ["STEP", "STATE", "TIME", "WHERE", "WHY"]
+    assert "2 of 2 steps would run" in printed.out
+    plan = json.loads(run("plan", "--format", "json").out)
+    assert plan["complete"] is False
+    assert [step["state"] for step in plan["steps"]] == ["run", "run"]
+    assert [step["locations"] for step in plan["steps"]] == [["Buildfile.py:4"], ["Buildfile.py:4"]]
+
+
+def test_du_and_prune_of_an_empty_store(run: Run) -> None:
+    assert run("du").out.splitlines()[-1].split() == ["Total:", "0B"]
+    assert json.loads(run("du", "--format", "json").out) == []
+    assert run("prune").out == "Total:  0B\n"
+    assert json.loads(run("prune", "--all", "--format", "json").out) == {"freed": 0, "removed": []}
+
+
+def test_version_has_what_a_report_needs(run: Run, tmp_path: Path) -> None:
+    facts = json.loads(run("version", "--format", "json").out)
+    assert set(facts) >= {"pybuild", "python", "system", "platform", "store"}
+    assert facts["store"] == str(tmp_path / "store")
+    assert f"python:   {facts['python']}" in run("version").out
