@@ -15,6 +15,8 @@ LAYERS: dict[str, int] = {
     "digest": 0,
     "platform": 0,
     "_boundary": 0,
+    "patterns": 0,
+    "ignorefile": 0,
     "oci": 1,
     "llb": 2,
     "progress": 3,

@@ -15,10 +15,10 @@ import attrs
 
 from pybuild.errors import NotFound, StoreError
 from pybuild.llb.files import UNSET_MODE, CopyAction
+from pybuild.patterns import ParentState, PatternMatcher
 from pybuild.solver.chmod import apply_mode
 from pybuild.solver.fileactions import IDs, make_directories, mtime_of, set_times
 from pybuild.store.attributes import CAPABILITY, Attributes, attributes_of, xattr_names
-from pybuild.store.patterns import ParentState, PatternMatcher
 from pybuild.store.tree import Entry, FileKind, LayeredTree
 from pybuild.store.treewriter import TreeWriter
 from pybuild.store.wildcard import resolve_wildcards

@@ -19,10 +19,10 @@ from typing import Final
 
 from pybuild.digest import Digest
 from pybuild.errors import SourceFetchError
+from pybuild.patterns import PatternMatcher
 from pybuild.store.attributes import Xattrs
 from pybuild.store.contenthash import hash_contents
 from pybuild.store.filtered import filtered
-from pybuild.store.patterns import PatternMatcher
 from pybuild.store.tree import Entry, LayeredTree
 
 _VERSION: Final = 1

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from posixpath import normpath
 
-from pybuild.store.patterns import has_wildcards, match
+from pybuild.patterns import has_wildcards, match
 from pybuild.store.tree import FileKind, LayeredTree
 
 _MAX_LINKS = 255

@@ -17,9 +17,9 @@ import attrs
 
 from pybuild.digest import EMPTY, Digest
 from pybuild.errors import NotFound
+from pybuild.patterns import PatternMatcher
 from pybuild.store.attributes import CAPABILITY
 from pybuild.store.filtered import filtered
-from pybuild.store.patterns import PatternMatcher
 from pybuild.store.tree import Entry, FileKind, LayeredTree
 from pybuild.store.wildcard import split_wildcards, wildcard_matches
 

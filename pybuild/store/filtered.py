@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from pybuild.store.patterns import ParentState, PatternMatcher
+from pybuild.patterns import ParentState, PatternMatcher
 from pybuild.store.tree import Entry, LayeredTree
 
 

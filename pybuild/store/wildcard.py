@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pybuild.errors import NotFound
-from pybuild.store.patterns import has_wildcards, match
+from pybuild.patterns import has_wildcards, match
 from pybuild.store.tree import Entry, LayeredTree
 
 

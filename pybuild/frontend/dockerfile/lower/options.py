@@ -6,7 +6,6 @@ mapping works for every client. `README` of the language half explains the Docke
 
 from __future__ import annotations
 
-import csv
 import ipaddress
 import json
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from collections.abc import Callable, Mapping
 import attrs
 
 from pybuild.errors import FrontendError
+from pybuild.frontend.dockerfile.csvfields import fields
 from pybuild.frontend.dockerfile.lint import LintOptions, parse_options
 from pybuild.frontend.dockerfile import gotext
 from pybuild.frontend.dockerfile.lower import platforms
@@ -156,43 +156,9 @@ def _platforms(text: str) -> tuple[Platform, ...]:
     return tuple(found)
 
 
-def csv_fields(text: str) -> list[str]:
-    """One line of comma-separated values; quotes as in RFC 4180.
-
-    Raises:
-        ValueError: a quote where none may be.
-    """
-    position = 0
-    for field in _raw_fields(text):
-        if not field.startswith('"') and '"' in field:
-            raise ValueError(
-                f"parse error on line 1, column {position + field.index(chr(34)) + 1}: bare \" in non-quoted-field"
-            )
-        position += len(field) + 1
-    try:
-        return next(csv.reader([text], strict=True), [])
-    except csv.Error:
-        raise ValueError(
-            f"parse error on line 1, column {len(text) + 1}: extraneous or missing \" in quoted-field"
-        ) from None
-
-
-def _raw_fields(text: str) -> list[str]:
-    fields, current, quoted = [""], 0, False
-    for char in text:
-        if char == "," and not quoted:
-            fields.append("")
-            current += 1
-            continue
-        if char == '"' and (quoted or not fields[current]):
-            quoted = not quoted
-        fields[current] += char
-    return fields
-
-
 def _extra_hosts(text: str) -> tuple[HostIP, ...]:
     found: list[HostIP] = []
-    for field in csv_fields(text) if text else ():
+    for field in fields(text) if text else ():
         host, equals, address = field.lower().partition("=")
         if not equals:
             raise ValueError(f"invalid key-value pair {field}")
@@ -210,7 +176,7 @@ def _size(text: str) -> int:
 
 
 def _ulimits(text: str) -> tuple[Ulimit, ...]:
-    return tuple(_ulimit(field) for field in csv_fields(text)) if text else ()
+    return tuple(_ulimit(field) for field in fields(text)) if text else ()
 
 
 def _ulimit(text: str) -> Ulimit:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pybuild.errors import DefinitionError
-from pybuild.store.patterns import PatternMatcher, has_wildcards, match
+from pybuild.patterns import PatternMatcher, has_wildcards, match
 
 LISTS = [
     ("**", "file", True),

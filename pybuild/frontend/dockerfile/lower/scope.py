@@ -1,0 +1,111 @@
+"""What all instructions of one lowering share: the build's options, the host, the file, and the lint sink."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+import attrs
+
+from pybuild.errors import FrontendError, PybuildError
+from pybuild.frontend.dockerfile.lines import Lines
+from pybuild.frontend.dockerfile.lint import Linter
+from pybuild.frontend.dockerfile.lower.options import Options
+from pybuild.frontend.dockerfile.shellwords import Lexer
+from pybuild.llb.meta import ProxyEnv
+from pybuild.location import Location, SourceText, Span
+from pybuild.platform import Platform
+
+if TYPE_CHECKING:
+    from pybuild.frontend.dockerfile.lower.contexts import Contexts
+    from pybuild.frontend.dockerfile.lower.outputs import Output
+    from pybuild.frontend.dockerfile.lower.stage import Stages
+    from pybuild.patterns import Matcher
+
+E = TypeVar("E", bound=PybuildError)
+
+
+@attrs.define(kw_only=True, eq=False)
+class Scope:
+    """One lowering of one Dockerfile for one platform.
+
+    Attributes:
+        text: the Dockerfile; locations of vertices point into it.
+        target_platform: what is built for.
+        implicit_target: whether nobody asked for a platform.
+        build_args: `--build-arg`, the epoch resolved.
+        global_args: values before the first FROM.
+        epoch: SOURCE_DATE_EPOCH in seconds.
+        caps: what the engine can do.
+        main_context: the build context; made last, when it is known what is used of it.
+        ignored: tells what `.dockerignore` leaves out; None when there is none.
+        labs: whether instructions of the labs channel are allowed.
+    """
+
+    options: Options
+    contexts: Contexts
+    text: SourceText
+    linter: Linter
+    lexer: Lexer
+    stages: Stages
+    target_platform: Platform
+    implicit_target: bool
+    build_args: dict[str, str]
+    global_args: dict[str, str]
+    caps: frozenset[str]
+    main_context: Output
+    epoch: int | None = None
+    proxy: ProxyEnv | None = None
+    ignored: Matcher | None = None
+    labs: bool = False
+
+    @property
+    def build_platform(self) -> Platform:
+        """Where steps run."""
+        return self.options.build_platforms[0]
+
+    @property
+    def created(self) -> str:
+        """The epoch as history entries have it; "" without one."""
+        return rfc3339(self.epoch) if self.epoch is not None else ""
+
+    def locations(self, lines: Lines | None) -> tuple[Location, ...]:
+        """The place of a vertex."""
+        spans = () if lines is None else tuple(Span(*span) for span in lines.ranges)
+        return (Location.within(self.text, spans),)
+
+    def linter_for(self, comments: tuple[str, ...]) -> Linter:
+        """The lint sink of an instruction with `comments` above it."""
+        return self.linter.with_comments(comments)
+
+
+def rfc3339(seconds: int) -> str:
+    """Seconds since the epoch as image configs have them."""
+    from datetime import UTC, datetime, timedelta
+
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ").zfill(20)
+
+
+def located(error: E, lines: Lines | None, file: str) -> E:
+    """Add a place to an error; it may have one for what went wrong and one for what was going on."""
+    place = Lines(0, -1) if lines is None else lines
+    error.locations = (*error.locations, place.location(file))
+    return error
+
+
+def prefixed(what: str, error: PybuildError) -> PybuildError:
+    """The same error with `what` in front of its message."""
+    error.message = f"{what}: {error.message}"
+    error.args = (error.message, *error.args[1:])
+    return error
+
+
+def given(values: Mapping[str, str], name: str) -> str | None:
+    """A value, None when there is none."""
+    return values.get(name)
+
+
+def refused(error: ValueError) -> FrontendError:
+    """A value that an instruction refuses, as an error of the frontend."""
+    return FrontendError(str(error))
