@@ -294,7 +294,7 @@ def _switch(key: str, given: Mapping[str, str]) -> bool | None:
 def _mtime(value: str) -> MTime:
     found = _MTIMES.get(value)
     if found is None:
-        raise ReferenceFormatError(f'invalid mtime value: "{value}"', hint="checkout or commit")
+        raise ReferenceFormatError(f'invalid mtime value: "{value}" (must be "checkout" or "commit")')
     return found
 
 

@@ -52,7 +52,7 @@ def platform_args(build: Platform, target: Platform, stage: str, given: Mapping[
 
 
 def global_args(
-    env: Mapping[str, str], args: Sequence[Arg], given: Mapping[str, str], lexer: Lexer
+    env: Mapping[str, str], args: Sequence[Arg], given: Mapping[str, str], lexer: Lexer, file: str = ""
 ) -> tuple[dict[str, str], dict[str, ArgFact]]:
     """The values of the ARGs before the first FROM.
 
@@ -61,33 +61,31 @@ def global_args(
         args: the instructions.
         given: build arguments, which win over defaults.
         lexer: expands defaults.
+        file: what the Dockerfile is called.
 
     Returns:
         All values, and what the outline says of each argument.
 
     Raises:
-        ExpansionError: a default cannot be expanded; the place is attached by the caller from `args`.
+        ExpansionError: a default cannot be expanded.
     """
     values, facts = dict(env), dict[str, ArgFact]()
     for instruction in args:
         for definition in instruction.definitions:
-            fact = ArgFact(definition, instruction.lines)
-            if definition.name in given:
-                definition = attrs.evolve(definition, value=given[definition.name])
-            elif definition.value is not None:
+            name, value = definition.name, definition.value
+            deps: set[str] = set()
+            if name in given:
+                value = given[name]
+            elif value is not None:
                 try:
-                    result = lexer.word(definition.value, values)
+                    result = lexer.word(value, values)
                 except ExpansionError as error:
-                    error.lines = instruction.lines  # type: ignore[attr-defined]
-                    raise
-                definition = attrs.evolve(definition, value=result.text)
-                fact.deps = _deps(definition.name, set(result.matched), facts)
-            fact.definition = definition
-            if definition.value is not None:
-                values.pop(definition.name, None)
-                values[definition.name] = definition.value
-                fact.value = definition.value
-            facts[definition.name] = fact
+                    raise error.at((instruction.lines.location(file),)) from None
+                value, deps = result.text, _deps(name, set(result.matched), facts)
+            if value is not None:
+                values.pop(name, None)
+                values[name] = value
+            facts[name] = ArgFact(attrs.evolve(definition, value=value), instruction.lines, value or "", deps)
     return values, facts
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from pybuild.errors import FrontendError, PybuildError
 from pybuild.frontend.dockerfile.lower import checks, platforms
 from pybuild.frontend.dockerfile.lower.image import Image
-from pybuild.frontend.dockerfile.lower.names import metadata, step_name
 from pybuild.frontend.dockerfile.lower.namedcontext import NamedContext, find_context
+from pybuild.frontend.dockerfile.lower.names import metadata, step_name
 from pybuild.frontend.dockerfile.lower.outputs import State
 from pybuild.frontend.dockerfile.lower.references import Named, parse_named
 from pybuild.frontend.dockerfile.lower.scope import Scope, located, prefixed
@@ -75,6 +75,8 @@ def _resolve(scope: Scope, stage: StageState, *, needed: bool) -> None:
     platform = stage.platform or scope.target_platform
     stage.base_name = str(reference.tagged)
     if not needed:
+        # Its FROM is counted all the same, and again when a trigger makes it needed after all.
+        _from_name(scope, stage, platform)
         stage.platform = platform
         return
     if stage.context is not None:
@@ -153,13 +155,7 @@ def _look_up(scope: Scope, stage: StageState, written: str, platform: Platform) 
 
 
 def _image_state(scope: Scope, stage: StageState, written: str, platform: Platform) -> State:
-    name = step_name(
-        stage,
-        f"FROM {stage.base_name}",
-        with_platform=scope.options.multi_platform,
-        platform=platform,
-        env={},
-    )
+    name = _from_name(scope, stage, platform)
     code = stage.stage.code if stage.stage is not None else ""
     output = image(
         stage.base_name,
@@ -173,6 +169,11 @@ def _image_state(scope: Scope, stage: StageState, written: str, platform: Platfo
     state = State.of(output)
     state.platform = platforms.normalize(platform)
     return state
+
+
+def _from_name(scope: Scope, stage: StageState, platform: Platform) -> str:
+    text = f"FROM {stage.base_name}"
+    return step_name(stage, text, with_platform=scope.options.multi_platform, platform=platform, env={})
 
 
 def _is_empty(config: Image) -> bool:

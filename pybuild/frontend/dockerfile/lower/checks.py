@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pybuild.frontend.dockerfile import rules
+from pybuild.frontend.dockerfile import gotext, rules
 from pybuild.frontend.dockerfile.instructions import Arg, ArgDefinition, Instruction, Stage
 from pybuild.frontend.dockerfile.lines import Lines
 from pybuild.frontend.dockerfile.lint import Linter
@@ -42,9 +42,29 @@ def undefined_variables(
         if name in declared or name in NOT_IN_ENV:
             continue
         found = nearest(name, env)
-        linter.warn(
-            rules.UNDEFINED_VAR, lines, name=name, suggestion=f" (did you mean ${found}?)" if found else ""
-        )
+        linter.warn(rules.UNDEFINED_VAR, lines, name=name, suggestion=f" (did you mean ${found}?)" if found else "")
+
+
+def word_of(
+    linter: Linter,
+    lines: Lines,
+    text: str,
+    env: Mapping[str, str],
+    args: Iterable[ArgDefinition],
+    lexer: Lexer,
+) -> str:
+    """A word with its variables replaced; those that are not defined are warned about, also where it is wrong.
+
+    Raises:
+        ExpansionError: bad quotes or `${...}`.
+    """
+    try:
+        result = lexer.word(text, env)
+    except ExpansionError as error:
+        undefined_variables(linter, lines, error.unmatched, args, env)
+        raise
+    undefined_variables(linter, lines, result.unmatched, args, env)
+    return result.text
 
 
 def undeclared_in_from(linter: Linter, lines: Lines, unmatched: Iterable[str], known: Collection[str]) -> None:
@@ -59,9 +79,9 @@ def undeclared_in_from(linter: Linter, lines: Lines, unmatched: Iterable[str], k
 
 def from_platform(linter: Linter, stage: Stage, expansion: Expansion, env: Mapping[str, str]) -> None:
     """A `FROM --platform` that says what is the default anyway, or a constant."""
-    if expansion.matched == ("TARGETPLATFORM",) and not expansion.unmatched:
-        if expansion.text == env.get("TARGETPLATFORM", ""):
-            linter.warn(rules.REDUNDANT_TARGET_PLATFORM, stage.lines, variable=stage.platform)
+    only_target = expansion.matched == ("TARGETPLATFORM",) and not expansion.unmatched
+    if only_target and expansion.text == env.get("TARGETPLATFORM", ""):
+        linter.warn(rules.REDUNDANT_TARGET_PLATFORM, stage.lines, variable=stage.platform)
     if expansion.matched or expansion.unmatched:
         return
     try:
@@ -69,7 +89,7 @@ def from_platform(linter: Linter, stage: Stage, expansion: Expansion, env: Mappi
     except ValueError:
         return  # it fails later on
     if platform.os not in stage.name and platform.architecture not in stage.name:
-        linter.warn(rules.FROM_PLATFORM_FLAG_CONST_DISALLOWED, stage.lines, platform=expansion.text)
+        linter.warn(rules.FROM_PLATFORM_FLAG_CONST_DISALLOWED, stage.lines, platform=gotext.quote(expansion.text))
 
 
 def base_platform(linter: Linter, lines: Lines, name: str, expected: Platform, actual: Platform) -> None:
@@ -80,8 +100,8 @@ def base_platform(linter: Linter, lines: Lines, name: str, expected: Platform, a
         rules.INVALID_BASE_IMAGE_PLATFORM,
         lines,
         image=name,
-        expected=platforms.print_all(platforms.normalize(expected)),
-        actual=platforms.print_all(platforms.normalize(actual)),
+        expected=gotext.quote(platforms.print_all(platforms.normalize(expected))),
+        actual=gotext.quote(platforms.print_all(platforms.normalize(actual))),
     )
 
 
@@ -107,7 +127,7 @@ def default_bases(
 def secret_name(linter: Linter, lines: Lines, instruction: str, name: str) -> None:
     """A variable whose name says that it holds a secret."""
     if _SECRET.search(name) and not _PUBLIC.search(name):
-        linter.warn(rules.SECRETS_USED_IN_ARG_OR_ENV, lines, instruction=instruction, key=name)
+        linter.warn(rules.SECRETS_USED_IN_ARG_OR_ENV, lines, instruction=instruction, key=gotext.quote(name))
 
 
 def used_once(linter: Linter, stage: StageState, instruction: Instruction, kind: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pybuild.errors import FrontendError
-from pybuild.frontend.dockerfile import rules
+from pybuild.frontend.dockerfile import gotext, rules
 from pybuild.frontend.dockerfile.instructions import (
     Arg,
     ArgDefinition,
@@ -67,13 +67,13 @@ def lower_arg(scope: Scope, stage: StageState, command: Arg, linter: Linter) -> 
     for definition in command.definitions:
         checks.secret_name(linter, command.lines, "ARG", definition.name)
         value, inherited = _arg_value(scope, stage, command, definition, linter)
-        definition = ArgDefinition(definition.name, value, definition.description)
+        effective = ArgDefinition(definition.name, value, definition.description)
         if value is not None and definition.name not in NOT_IN_ENV:
             stage.state.set_env(definition.name, value)
         if not inherited:
-            stage.outline.args[definition.name] = ArgFact(definition, command.lines, value or "")
+            stage.outline.args[definition.name] = ArgFact(effective, command.lines, value or "")
         stage.outline.used.add(definition.name)
-        stage.args.append(definition)
+        stage.args.append(effective)
         words.append(definition.name if value is None else f"{definition.name}={value}")
     stage.image.commit("ARG " + " ".join(words), created=scope.created)
 
@@ -87,9 +87,7 @@ def _arg_value(
     if definition.value is None:
         return scope.global_args.get(definition.name), definition.name in scope.global_args
     env = stage.state.env
-    result = scope.lexer.word(definition.value, env)
-    checks.undefined_variables(linter, command.lines, result.unmatched, stage.args, env)
-    return result.text, False
+    return checks.word_of(linter, command.lines, definition.value, env, stage.args, scope.lexer), False
 
 
 def lower_cmd(scope: Scope, stage: StageState, command: Cmd, linter: Linter) -> None:
@@ -186,7 +184,7 @@ def set_working_dir(stage: StageState, path: str) -> str:
 def lower_workdir(scope: Scope, stage: StageState, command: Workdir, linter: Linter) -> None:
     """WORKDIR: also makes the directory."""
     if not stage.workdir_set and not paths.is_absolute(command.path, stage.os):
-        linter.warn(rules.WORKDIR_RELATIVE_PATH, command.lines, path=command.path)
+        linter.warn(rules.WORKDIR_RELATIVE_PATH, command.lines, path=gotext.quote(command.path))
     stage.workdir_set = True
     directory = set_working_dir(stage, command.path)
     if directory != "/":

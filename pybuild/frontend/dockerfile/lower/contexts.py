@@ -29,7 +29,7 @@ from pybuild.location import SourceText
 from pybuild.protocols import FrontendHost, FrontendTree
 
 DOCKERFILE = "Dockerfile"
-_LANGUAGE = "Dockerfile"
+LANGUAGE = "Dockerfile"
 _HTTP = re.compile(r"https?://")
 _HTTP_NAME = "context"
 _HEADER = 1024
@@ -94,7 +94,7 @@ class Contexts:
         ignore = tree.read(f"{self.filename}.dockerignore")
         if ignore is not None:
             self._ignore, self._ignore_name = ignore, f"{self.filename}.dockerignore"
-        return SourceText(self.filename, data, _LANGUAGE, definition)
+        return SourceText(self.filename, data, LANGUAGE, definition)
 
     def _dockerfile_source(self) -> Output:
         if not self._forced_local:
@@ -127,11 +127,13 @@ class Contexts:
             return self._remote.context
         if self._input_context is not None:
             return self._input_context
-        excludes = self.ignore_patterns()
 
         def chosen() -> LocalOptions:
             return LocalOptions(
-                session=self.session("context"), excludes=excludes, follow=follow(), shared_key="context"
+                session=self.session("context"),
+                excludes=self.ignore_patterns(),
+                follow=follow(),
+                shared_key="context",
             )
 
         return local("context", chosen, internal("load build context"))
@@ -213,7 +215,10 @@ class Contexts:
 def copied(source: Output, path: str, *, attempt_unpack: bool = False, dir_copy_contents: bool = False) -> Output:
     """What `path` of a source holds, as a tree of its own."""
     action = CopyAction(
-        source=go_join("/", go_clean(path)), dest="/", attempt_unpack=attempt_unpack, dir_copy_contents=dir_copy_contents
+        source=go_join("/", go_clean(path)),
+        dest="/",
+        attempt_unpack=attempt_unpack,
+        dir_copy_contents=dir_copy_contents,
     )
     return Output(lambda: Edge(construct.file(None, [(action, edge_of(source))])), [source])
 

@@ -26,8 +26,13 @@ _ONE = "SOURCE_DATE_EPOCH stage must contain exactly one remote ADD"
 
 
 def resolve_epoch(
-    value: str, contexts: Contexts, stages: Sequence[Stage], values: Mapping[str, str], given: Mapping[str, str],
-    lexer: Lexer, file: str
+    value: str,
+    contexts: Contexts,
+    stages: Sequence[Stage],
+    values: Mapping[str, str],
+    given: Mapping[str, str],
+    lexer: Lexer,
+    file: str,
 ) -> int | None:
     """Seconds since 1970, or None when nothing gives a time.
 
@@ -53,8 +58,13 @@ def resolve_epoch(
 
 
 def _source(
-    value: str, contexts: Contexts, stages: Sequence[Stage], values: Mapping[str, str], given: Mapping[str, str],
-    lexer: Lexer, file: str
+    value: str,
+    contexts: Contexts,
+    stages: Sequence[Stage],
+    values: Mapping[str, str],
+    given: Mapping[str, str],
+    lexer: Lexer,
+    file: str,
 ) -> Output | None:
     if value == "context":
         return contexts.main_source()

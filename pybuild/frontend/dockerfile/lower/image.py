@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from copy import copy
 from typing import Self, cast
 
 import attrs
@@ -77,12 +78,12 @@ class Image:
 
     def copy(self) -> Self:
         """A copy whose changes do not show here."""
-        changes: dict[str, object] = {}
+        made = copy(self)
         for field in attrs.fields(type(self)):
             value = getattr(self, field.name)
             if isinstance(value, list | dict):
-                changes[field.name] = cast("list[object]", value).copy()
-        return attrs.evolve(self, **changes)
+                setattr(made, field.name, copy(cast("list[object]", value)))
+        return made
 
     def set_env(self, name: str, value: str) -> None:
         """Set a variable; one that is there keeps its place."""
@@ -115,8 +116,8 @@ class Image:
             ValueError: it is not JSON, or a member has the wrong type.
         """
         document = _Members(json.loads(data))
-        config = document.object("config")
-        rootfs = document.object("rootfs")
+        config = document.below("config")
+        rootfs = document.below("rootfs")
         return cls(
             created=_time(document.text("created")),
             author=document.text("author"),
@@ -147,9 +148,7 @@ class Image:
         """The document's text."""
         document: dict[str, object] = _present({"created": self.created, "author": self.author})
         document |= {"architecture": self.architecture, "os": self.os}
-        document |= _present(
-            {"os.version": self.os_version, "os.features": self.os_features, "variant": self.variant}
-        )
+        document |= _present({"os.version": self.os_version, "os.features": self.os_features, "variant": self.variant})
         document["rootfs"] = {"type": self.rootfs_type, "diff_ids": self.diff_ids}
         if self.history:
             document["history"] = [_history_document(entry) for entry in self.history]
@@ -217,7 +216,7 @@ class _Members:
         if value is None:
             value = {}
         if not isinstance(value, dict):
-            raise ValueError(f"cannot unmarshal {type(value).__name__} into an object")
+            raise _mistyped(value, "an object")
         found = cast("dict[str, object]", value)
         self._exact = found
         self._folded = {name.lower(): member for name, member in found.items()}
@@ -228,7 +227,7 @@ class _Members:
     def _typed(self, name: str, kind: type) -> object:
         value = self._get(name)
         if value is not None and not isinstance(value, kind):
-            raise ValueError(f"cannot unmarshal {type(value).__name__} into {name}")
+            raise _mistyped(value, name)
         return value
 
     def text(self, name: str) -> str:
@@ -240,7 +239,7 @@ class _Members:
     def number(self, name: str) -> int:
         return cast("int", self._typed(name, int)) or 0
 
-    def object(self, name: str) -> _Members:
+    def below(self, name: str) -> _Members:
         return _Members(self._get(name))
 
     def has(self, name: str) -> bool:
@@ -267,8 +266,12 @@ def _text(value: object, name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise ValueError(f"cannot unmarshal {type(value).__name__} into {name}")
+        raise _mistyped(value, name)
     return value
+
+
+def _mistyped(value: object, name: str) -> ValueError:
+    return ValueError(f"cannot unmarshal {type(value).__name__} into {name}")
 
 
 def _history(entry: _Members) -> History:
@@ -284,7 +287,7 @@ def _history(entry: _Members) -> History:
 def _healthcheck(config: _Members) -> Healthcheck | None:
     if not config.has("Healthcheck"):
         return None
-    check = config.object("Healthcheck")
+    check = config.below("Healthcheck")
     return Healthcheck(
         test=tuple(check.strings("Test") or ()),
         interval=check.number("Interval"),

@@ -90,7 +90,7 @@ class NamedContext:
         output = image(
             str(parse_named(found.reference).tagged),
             platform=self.platform,
-            metadata=metadata(f"[context {self.key}] {found.reference}"),
+            metadata=metadata(f"[context {self.key}] {reference}"),
         )
         return self._with_config(output, found.config)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 
 from pybuild.frontend.dockerfile import gotext
 from pybuild.frontend.dockerfile.lower import platforms
@@ -44,10 +45,8 @@ def internal(name: str) -> Metadata:
 
 def shown(lexer: Lexer, code: str, env: Mapping[str, str]) -> str:
     """An instruction as progress shows it: variables replaced, the keyword in upper case."""
-    try:
+    with suppress(ExpansionError):  # what is wrong is shown as written
         code = lexer.word(code, env).text
-    except ExpansionError:
-        pass  # it is shown as written
     keyword, blank, rest = code.partition(" ")
     return gotext.upper(keyword) + blank + rest
 

@@ -9,22 +9,29 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import attrs
 
 from pybuild.errors import FrontendError
+from pybuild.frontend.dockerfile import gotext
 from pybuild.frontend.dockerfile.csvfields import fields
 from pybuild.frontend.dockerfile.lint import LintOptions, parse_options
-from pybuild.frontend.dockerfile import gotext
 from pybuild.frontend.dockerfile.lower import platforms
 from pybuild.llb.meta import HostIP, LinuxResources, NetMode, Ulimit
 from pybuild.platform import Platform
 
 _ULIMITS = frozenset(
-    "core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack".split()
+    {
+        *("core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio"),
+        *("rttime", "sigpending", "stack"),
+    }
 )
 _NETWORKS = {"": NetMode.SANDBOX, "sandbox": NetMode.SANDBOX, "none": NetMode.NONE, "host": NetMode.HOST}
 _MAX_CPU = 8192
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @attrs.frozen(kw_only=True)
@@ -120,7 +127,7 @@ def read_options(raw: Mapping[str, str], build_platform: Platform) -> Options:
     )
 
 
-def _within[T, R](what: str, read: Callable[[T], R], value: T) -> R:
+def _within(what: str, read: Callable[[T], R], value: T) -> R:
     try:
         return read(value)
     except ValueError as error:
@@ -187,9 +194,7 @@ def _ulimit(text: str) -> Ulimit:
         raise ValueError(f"invalid ulimit type: {name}")
     limits = value.split(":")
     if len(limits) > 2:
-        raise ValueError(
-            f"too many limit value arguments - {value}, can only have up to two, `soft[:hard]`"
-        )
+        raise ValueError(f"too many limit value arguments - {value}, can only have up to two, `soft[:hard]`")
     hard = gotext.parse_int(limits[-1], 64)
     soft = gotext.parse_int(limits[0], 64)
     if hard != -1 and (soft == -1 or soft > hard):
@@ -273,7 +278,8 @@ def _check_cache_imports(text: str) -> None:
     try:
         json.loads(text)
     except ValueError as error:
-        raise FrontendError(f"failed to unmarshal cache-imports ({gotext.quote(text)}): {_json_problem(text, error)}") from None
+        problem = _json_problem(text, error)
+        raise FrontendError(f"failed to unmarshal cache-imports ({gotext.quote(text)}): {problem}") from None
 
 
 def _json_problem(text: str, error: ValueError) -> str:

@@ -51,7 +51,7 @@ class Output:
 
     def build(self) -> Edge | None:
         """Make this output and all below it, each once."""
-        stack = [self]
+        stack: list[Output] = [self]
         while stack:
             output = stack[-1]
             if output._made:

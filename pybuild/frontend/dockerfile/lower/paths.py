@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 DRIVE_ERROR = "The specified path is not on the system drive (C:)"
 
 

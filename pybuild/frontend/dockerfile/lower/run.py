@@ -23,6 +23,7 @@ from pybuild.llb.vertex import Edge
 
 _NETWORKS = {"none": NetMode.NONE, "host": NetMode.HOST}
 _PIPES = "/dev/pipes/"
+_SHM = "/dev/shm"  # noqa: S108  # where every Linux process expects it
 _WINDOWS_SHELL = ("cmd", "/S", "/C")
 _UNIX_SHELL = ("/bin/sh", "-c")
 
@@ -50,14 +51,12 @@ def lower_run(scope: Scope, stage: StageState, command: Run, sources: Sequence[S
     if script is not None:
         found.mounts.insert(0, (BindMount(target=_PIPES, selector="/", readonly=True), script))
     if scope.shm_size:
-        found.mounts.append((TmpfsMount(target="/dev/shm", size=scope.shm_size), None))
+        found.mounts.append((TmpfsMount(target=_SHM, size=scope.shm_size), None))
     stage.state.with_output(_exec(scope, stage, command, args, found, name))
     stage.image.commit(f"RUN {history} # buildkit", layer=True, created=scope.created)
 
 
-def _exec(
-    scope: Scope, stage: StageState, command: Run, args: Sequence[str], found: MountSet, name: str
-) -> Output:
+def _exec(scope: Scope, stage: StageState, command: Run, args: Sequence[str], found: MountSet, name: str) -> Output:
     state, base = stage.state, stage.state.output
     env = dict(state.env)
     if found.ssh_socket and "SSH_AUTH_SOCK" not in env:
@@ -106,6 +105,8 @@ def _exec(
 def _devices(scope: Scope, command: Run) -> tuple[CDIDevice, ...]:
     if "exec.meta.cdi" not in scope.caps:
         return ()
+    if command.devices and not scope.labs:
+        raise FrontendError("device feature is only supported in Dockerfile frontend 1.14.0-labs or later")
     return tuple(CDIDevice(name=device.name, optional=not device.required) for device in command.devices)
 
 
@@ -147,9 +148,7 @@ def _name(scope: Scope, stage: StageState, command: Run, title: str, env: Mappin
     masked = {mount.env: "****" for mount in command.mounts if mount.type == "secret" and mount.env is not None}
     lexer = attrs.evolve(scope.lexer, raw_quotes=True, skip_unset=True)
     text = shown(lexer, title, {**env, **masked})
-    return step_name(
-        stage, text, with_platform=scope.options.multi_platform, platform=stage.state.platform, env=env
-    )
+    return step_name(stage, text, with_platform=scope.options.multi_platform, platform=stage.state.platform, env=env)
 
 
 def _history(args: Sequence[str], declared: Iterable[ArgDefinition], env: Mapping[str, str]) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
-from pybuild.errors import FrontendError, PybuildError
+from pybuild.errors import PybuildError
 from pybuild.frontend.dockerfile.lines import Lines
 from pybuild.frontend.dockerfile.lint import Linter
+from pybuild.frontend.dockerfile.lower.ignored import Ignored
 from pybuild.frontend.dockerfile.lower.options import Options
 from pybuild.frontend.dockerfile.shellwords import Lexer
-from pybuild.llb.meta import ProxyEnv
+from pybuild.llb.meta import LinuxResources, ProxyEnv, Ulimit
 from pybuild.location import Location, SourceText, Span
 from pybuild.platform import Platform
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pybuild.frontend.dockerfile.lower.contexts import Contexts
     from pybuild.frontend.dockerfile.lower.outputs import Output
     from pybuild.frontend.dockerfile.lower.stage import Stages
-    from pybuild.patterns import Matcher
 
 E = TypeVar("E", bound=PybuildError)
 
@@ -56,7 +55,7 @@ class Scope:
     main_context: Output
     epoch: int | None = None
     proxy: ProxyEnv | None = None
-    ignored: Matcher | None = None
+    ignored: Ignored | None = None
     labs: bool = False
 
     @property
@@ -68,6 +67,26 @@ class Scope:
     def created(self) -> str:
         """The epoch as history entries have it; "" without one."""
         return rfc3339(self.epoch) if self.epoch is not None else ""
+
+    @property
+    def ulimits(self) -> tuple[Ulimit, ...]:
+        """Limits of every step's processes, where the engine has them."""
+        return self.options.ulimits if "exec.meta.ulimit" in self.caps else ()
+
+    @property
+    def shm_size(self) -> int:
+        """Size of every step's /dev/shm in bytes, 0 for the default."""
+        return self.options.shm_size if "exec.mount.tmpfs.size" in self.caps else 0
+
+    @property
+    def cgroup_parent(self) -> str:
+        """The cgroup that steps run below."""
+        return self.options.cgroup_parent if "exec.meta.cgroup.parent" in self.caps else ""
+
+    @property
+    def resources(self) -> LinuxResources | None:
+        """Limits of every step."""
+        return self.options.resources if "exec.meta.linux.resources" in self.caps else None
 
     def locations(self, lines: Lines | None) -> tuple[Location, ...]:
         """The place of a vertex."""
@@ -99,13 +118,3 @@ def prefixed(what: str, error: PybuildError) -> PybuildError:
     error.message = f"{what}: {error.message}"
     error.args = (error.message, *error.args[1:])
     return error
-
-
-def given(values: Mapping[str, str], name: str) -> str | None:
-    """A value, None when there is none."""
-    return values.get(name)
-
-
-def refused(error: ValueError) -> FrontendError:
-    """A value that an instruction refuses, as an error of the frontend."""
-    return FrontendError(str(error))

@@ -1,4 +1,4 @@
-"""Sources as outputs to be made: images, git repositories, downloads, local directories. Mirrors client/llb/source.go."""
+"""Sources as outputs to be made: images, git, downloads, local directories. Mirrors client/llb/source.go."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def source(
     constraints = Constraints(platform=platform)
 
     def make() -> Edge:
-        return Edge(construct.source(identifier, options, constraints=constraints, metadata=metadata, locations=locations))
+        return Edge(
+            construct.source(identifier, options, constraints=constraints, metadata=metadata, locations=locations)
+        )
 
     return Output(make, platform=platform)
 
@@ -45,9 +47,7 @@ def image(
 ) -> Output:
     """An image by its complete reference."""
     options = {} if resolve_mode == "default" else {"image.resolvemode": resolve_mode}
-    return source(
-        f"docker-image://{reference}", options, platform=platform, metadata=metadata, locations=locations
-    )
+    return source(f"docker-image://{reference}", options, platform=platform, metadata=metadata, locations=locations)
 
 
 def http(url: str, filename: str, *, checksum: str = "", metadata: Metadata = NO_METADATA) -> Output:

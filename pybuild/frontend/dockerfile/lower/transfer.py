@@ -92,9 +92,7 @@ class Transfer:
         path = paths.without_drive(self._command.destination, self._os, keep_slash=True)
         if paths.is_absolute(path, self._os):
             return paths.normalize("/", path, self._os, keep_slash=True)
-        return paths.normalize(
-            self._stage.state.dir, "./" if path in ("", ".") else path, self._os, keep_slash=True
-        )
+        return paths.normalize(self._stage.state.dir, "./" if path in ("", ".") else path, self._os, keep_slash=True)
 
     def _common(self, dest: str) -> CopyAction:
         """What all copies of the instruction share."""
@@ -142,9 +140,7 @@ class Transfer:
             quoted = f"{gotext.quote(command.checksum)} != {gotext.quote(ref.checksum)}"
             raise FrontendError(f"checksum mismatch {quoted}")
         # What the URL says holds for the sources after it, too.
-        self._command = command = attrs.evolve(
-            command, keep_git_dir=keep, checksum=ref.checksum or command.checksum
-        )
+        self._command = command = attrs.evolve(command, keep_git_dir=keep, checksum=ref.checksum or command.checksum)
         output = git(ref, keep_git_dir=bool(keep), checksum=command.checksum, metadata=metadata(name))
         return _Item(output, common.replace(source="/"))
 
@@ -206,7 +202,7 @@ class Transfer:
             return
         if ignored.matches(path):
             word = "Add" if isinstance(self._command, Add) else "Copy"
-            self._linter.warn(rules.COPY_IGNORED_FILE, self._command.lines, command=word, path=path)
+            self._linter.warn(rules.COPY_IGNORED_FILE, self._command.lines, command=word, path=gotext.quote(path))
 
     # -------------------------------------------------------------------------------------------------------- result
 
@@ -254,9 +250,7 @@ class Transfer:
         return " ".join([*words, command.destination])
 
 
-def _file(
-    base: Output | None, items: Sequence[_Item], facts: Metadata, locations: tuple[Location, ...]
-) -> Output:
+def _file(base: Output | None, items: Sequence[_Item], facts: Metadata, locations: tuple[Location, ...]) -> Output:
     def make() -> Edge:
         actions = [(item.action, edge_of(item.source)) for item in items]
         return Edge(construct.file(edge_of(base), actions, metadata=facts, locations=locations))

@@ -8,8 +8,27 @@ from pybuild.frontend.dockerfile import gotext
 from pybuild.llb.files import Owner, UserName
 
 _NAMES = frozenset(
-    "ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS TERM TRAP "
-    "TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ RTMIN RTMAX".split()
+    {
+        *(
+            "ABRT",
+            "ALRM",
+            "BUS",
+            "CHLD",
+            "CLD",
+            "CONT",
+            "FPE",
+            "HUP",
+            "ILL",
+            "INT",
+            "IO",
+            "IOT",
+            "KILL",
+            "PIPE",
+            "POLL",
+        ),
+        *("PROF", "PWR", "QUIT", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "URG"),
+        *("USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ", "RTMIN", "RTMAX"),
+    }
 )
 _RT = re.compile(r"RTMIN\+([1-9]|1[0-5])|RTMAX-([1-9]|1[0-4])")
 _SYMBOLIC_CLAUSE = re.compile(r"[augo]*(?:[+\-=][rstwXxugo]*)+")
@@ -96,4 +115,12 @@ def check_digest(text: str) -> str:
     return text
 
 
-__all__ = ["check_digest", "check_signal", "parse_mode", "parse_owner"]
+def stage_index(text: str) -> int | None:
+    """The number of `COPY --from=0`; None when it is a name."""
+    try:
+        return gotext.parse_int(text, 64)
+    except ValueError:
+        return None
+
+
+__all__ = ["check_digest", "check_signal", "parse_mode", "parse_owner", "stage_index"]

@@ -1,0 +1,286 @@
+"""Dockerfile cases of the vectors: a fake host that answers as the vectors' own, and what differs in a result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pybuild.errors import FrontendError, PybuildError, SourceFetchError
+from pybuild.frontend.dockerfile.frontend import DockerfileBuild
+from pybuild.frontend.dockerfile.lint import LintWarning
+from pybuild.frontend.dockerfile.lower.platforms import parse, print_all
+from pybuild.llb import construct
+from pybuild.llb.marshal import MarshalOptions, marshal
+from pybuild.llb.meta import Constraints
+from pybuild.llb.ops import SourceOp
+from pybuild.llb.vertex import Edge
+from pybuild.location import Location
+from pybuild.platform import Platform
+from pybuild.protocols import FrontendImage, FrontendResult
+from tests.wire.cases import differences
+
+SESSION = "pybuildsession00000000000"
+UNIQUE = "pybuildunique000000000000"
+#: What the vectors' fake git and http sources say of their time.
+SOURCE_TIME = 1700000000
+_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_DEFAULT = Platform("linux", "amd64")
+
+Resolver = Mapping[str, Mapping[str, Mapping[str, str]]]
+
+
+class FakeHost:
+    """Answers as the fake gateway client of the vectors, and notes what it was asked.
+
+    Args:
+        case: opts.json.
+        dockerfile: the Dockerfile.
+        resolver: answers by reference and platform; what is not in it follows the documented rule.
+        caps: all capabilities of the version.
+    """
+
+    def __init__(self, case: Mapping[str, Any], dockerfile: bytes, resolver: Resolver, caps: Sequence[str]) -> None:
+        workers = case.get("worker_platforms") or ["linux/amd64"]
+        self.build_platform = parse(workers[0])
+        self.capabilities = frozenset(caps) - set(case.get("disable_caps", ()))
+        self.session_id = "" if case.get("mode") == "bare" else SESSION
+        self._case = case
+        self._dockerfile = dockerfile
+        self._resolver = resolver
+        self.resolves: dict[tuple[str, str, str, str, str], None] = {}
+        self.solves: list[str] = []
+
+    @property
+    def marshal_options(self) -> MarshalOptions:
+        """How this host's client marshals."""
+        return MarshalOptions(platform=_DEFAULT, local_unique=UNIQUE)
+
+    def resolve_image(self, image: Edge | None) -> FrontendImage:
+        """See protocols.FrontendHost."""
+        assert image is not None
+        vertex = image.vertex
+        assert isinstance(vertex.op, SourceOp)
+        options = dict(vertex.op.attrs)
+        reference = vertex.op.reference
+        platform = vertex.constraints.platform
+        name = "" if platform is None else print_all(platform)
+        store = options.get("oci.store", "")
+        mode = "" if store else options.get("image.resolvemode", "default")
+        self.resolves[reference, name, mode, store, vertex.name] = None
+        answer = self._answer(reference, name)
+        if answer is None:
+            return self._by_rule(reference, platform or self.build_platform)
+        if "error" in answer:
+            raise SourceFetchError(answer["error"])
+        return FrontendImage(reference=reference, digest=answer["digest"], config=answer["config"].encode())
+
+    def _answer(self, reference: str, platform: str) -> Mapping[str, str] | None:
+        known = self._resolver.get(reference)
+        if known is None:
+            return None
+        return known.get(platform) or known.get("")
+
+    def _by_rule(self, reference: str, platform: Platform) -> FrontendImage:
+        own = reference.partition("@")[2]
+        digest = own or "sha256:" + hashlib.sha256(reference.encode()).hexdigest()
+        optional = {
+            "os.version": platform.os_version,
+            "os.features": list(platform.os_features),
+            "variant": platform.variant,
+        }
+        config: dict[str, Any] = {"architecture": platform.architecture, "os": platform.os}
+        config |= {key: value for key, value in optional.items() if value}
+        diff_id = "sha256:" + hashlib.sha256(reference.encode()).hexdigest()
+        config["rootfs"] = {"type": "layers", "diff_ids": [diff_id]}
+        config["config"] = {} if platform.os == "windows" else {"Env": [_PATH]}
+        return FrontendImage(reference=reference, digest=digest, config=json.dumps(config).encode())
+
+    def source_time(self, source: Edge) -> int | None:
+        """See protocols.FrontendHost."""
+        op = source.vertex.op
+        assert isinstance(op, SourceOp)
+        return SOURCE_TIME if op.scheme in ("git", "http", "https") else None
+
+    def tree(self, head: Edge) -> FakeTree:
+        """See protocols.FrontendHost."""
+        definition = marshal(head, self.marshal_options)
+        self.solves.append(definition.digests[0])
+        return FakeTree(self._files(head))
+
+    def _files(self, head: Edge) -> dict[str, bytes]:
+        case, op = self._case, head.vertex.op
+        own_name = case.get("opts", {}).get("filename", "Dockerfile")
+        if not isinstance(op, SourceOp) or op.scheme == "git":
+            return {own_name: self._dockerfile}
+        if op.scheme in ("http", "https"):
+            return {"context": case.get("http_context", "").encode("latin-1")}
+        name = op.reference
+        if name == case.get("opts", {}).get("dockerfilekey", "dockerfile"):
+            return {own_name: self._dockerfile}
+        ignore = case.get("dockerignore") if name == "context" else case.get("context_dockerignore", {}).get(name)
+        return {} if ignore is None else {".dockerignore": ignore.encode("utf-8", "surrogateescape")}
+
+    def input(self, name: str) -> Edge | None:
+        """See protocols.FrontendHost."""
+        reference = self._case.get("inputs", {}).get(name)
+        if reference is None:
+            return None
+        constraints = Constraints(platform=_DEFAULT)
+        return Edge(construct.source(f"docker-image://{reference}", constraints=constraints))
+
+    def definition_of(self, head: Edge) -> bytes:
+        """See protocols.FrontendHost."""
+        return marshal(head, self.marshal_options).to_bytes()
+
+
+class FakeTree:
+    """Files by path."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._files = files
+
+    def read(self, path: str, *, limit: int = -1) -> bytes | None:
+        """See protocols.FrontendTree."""
+        data = self._files.get(path)
+        return data if data is None or limit < 0 else data[:limit]
+
+
+def run_case(directory: Path, resolver: Resolver, caps: Sequence[str]) -> list[str]:
+    """What differs between what we make of a case and what is expected; empty when nothing does."""
+    case = json.loads((directory / "opts.json").read_text()) if (directory / "opts.json").exists() else {}
+    expected = json.loads((directory / "expected.json").read_text())
+    dockerfile = (directory / "Dockerfile").read_bytes()
+    return list(_differences(case, expected, dockerfile, resolver, caps))
+
+
+def _differences(
+    case: Mapping[str, Any], expected: Mapping[str, Any], dockerfile: bytes, resolver: Resolver, caps: Sequence[str]
+) -> Iterator[str]:
+    host = FakeHost(case, dockerfile, resolver, caps)
+    build: DockerfileBuild | None = None
+    error: PybuildError | None = None
+    results: Sequence[FrontendResult] = ()
+    definitions: list[Any] = []
+    bare = case.get("mode") == "bare"
+    try:
+        build = DockerfileBuild(
+            dict(case.get("opts", {})), host, dockerfile=dockerfile if bare else None, labs=case.get("labs", False)
+        )
+        if case.get("check"):
+            error = build.check()
+        else:
+            results = build.lower()
+            definitions = [_marshalled(result, host, build) for result in results]
+    except PybuildError as problem:
+        error = problem
+    yield from _error_differences(case, expected, error)
+    warnings = build.warnings if build is not None else []
+    yield from _warning_differences(expected.get("warnings", []), warnings)
+    if error is not None:
+        return
+    yield from _result_differences(expected.get("results", []), results, definitions)
+    if not bare:
+        yield from _request_differences(case, expected, host)
+
+
+def _marshalled(result: FrontendResult, host: FakeHost, build: DockerfileBuild) -> Any:
+    options = MarshalOptions(
+        platform=result.platform or build.options.build_platforms[0],
+        caps=host.capabilities,
+        local_unique=UNIQUE,
+    )
+    try:
+        return marshal(result.head, options)
+    except PybuildError as error:
+        raise FrontendError(f"failed to marshal LLB definition: {error.message}") from None
+
+
+def _error_differences(
+    case: Mapping[str, Any], expected: Mapping[str, Any], error: PybuildError | None
+) -> Iterator[str]:
+    wanted = expected.get("error")
+    if wanted is None:
+        if error is not None:
+            yield f"error: {error.message!r} at {_ranges(error.locations)}, expected none"
+        return
+    if error is None:
+        yield f"no error, expected {wanted['message']!r}"
+        return
+    places = _ranges(error.locations)
+    if case.get("check"):
+        places = [sorted(span for place in places for span in place)]
+    found = (error.message, places)
+    alternatives = [wanted, *expected.get("error_alternatives", ())]
+    if found not in [(item["message"], item.get("locations", [])) for item in alternatives]:
+        yield f"error: {found}, expected {(wanted['message'], wanted.get('locations', []))}"
+
+
+def _ranges(locations: Sequence[Location]) -> list[list[list[int]]]:
+    return [[list(span) for span in location.spans] for location in locations]
+
+
+def _warning_differences(expected: Sequence[Mapping[str, Any]], found: Sequence[LintWarning]) -> Iterator[str]:
+    def key(item: Mapping[str, Any]) -> str:
+        return json.dumps([item["rule"], item["message"], item["ranges"]])
+
+    wanted = sorted(map(key, expected))
+    mine = sorted(
+        json.dumps([warning.rule.name, warning.message, [list(span) for span in warning.lines.ranges]])
+        for warning in found
+    )
+    if wanted != mine:
+        missing = [item for item in wanted if item not in mine]
+        extra = [item for item in mine if item not in wanted]
+        yield f"warnings: missing {missing}, too many {extra}"
+        return
+    texts = {
+        item["rule"]: (item.get("description", ""), item.get("url", "")) for item in expected if "description" in item
+    }
+    for warning in found:
+        described = (warning.rule.description, warning.rule.url)
+        if texts.get(warning.rule.name, described) != described:
+            yield f"warning {warning.rule.name}: {described}, expected {texts[warning.rule.name]}"
+
+
+def _result_differences(
+    expected: Sequence[Mapping[str, Any]], results: Sequence[FrontendResult], definitions: Sequence[Any]
+) -> Iterator[str]:
+    if len(expected) != len(results):
+        yield f"results: expected {len(expected)}, got {len(results)}"
+    for number, (wanted, result, definition) in enumerate(zip(expected, results, definitions, strict=False)):
+        facts = {
+            "platform": "" if result.platform is None else print_all(result.platform),
+            "image": result.config.decode(),
+            "base_image": None if result.base_config is None else result.base_config.decode(),
+            "epoch": result.epoch,
+            "sbom_extras": sorted(result.scans) or None,
+            "is_ignore_cache": result.no_cache or None,
+        }
+        for name, value in facts.items():
+            if wanted.get(name, "" if name == "platform" else None) != value:
+                yield f"result {number}: {name}: expected {wanted.get(name)!r}, got {value!r}"
+        if wanted.get("definition", {}).get("ops"):
+            yield from (f"result {number}: {line}" for line in differences(wanted["definition"], definition))
+        elif definition.ops:
+            yield f"result {number}: expected scratch, got {len(definition.ops)} ops"
+
+
+def _request_differences(case: Mapping[str, Any], expected: Mapping[str, Any], host: FakeHost) -> Iterator[str]:
+    names = ("ref", "platform", "mode", "oci_store", "log")
+    wanted = sorted([str(item.get(name, "")) for name in names] for item in expected.get("resolves", []))
+    found = sorted(list(item) for item in host.resolves)
+    if wanted != found:
+        yield f"resolves: expected {wanted}, got {found}"
+    if not case.get("check") and expected.get("pre_solves", []) != host.solves:
+        yield f"pre_solves: expected {expected.get('pre_solves', [])}, got {host.solves}"
+
+
+def load_resolver(path: Path) -> Resolver:
+    """The answers of a resolver.json."""
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+__all__ = ["FakeHost", "FakeTree", "load_resolver", "run_case"]

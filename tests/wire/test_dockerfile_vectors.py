@@ -1,0 +1,18 @@
+"""Every Dockerfile case of the vectors lowers to BuildKit's own bytes, configs, warnings, or its error."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.wire.dockerfiles import load_resolver, run_case
+
+VECTORS = Path(__file__).resolve().parent.parent / "vectors"
+CASES = sorted(path for path in (VECTORS / "authored").iterdir() if path.is_dir())
+RESOLVER = load_resolver(VECTORS / "resolver.json")
+CAPS = json.loads((VECTORS / "llb_caps.json").read_text())
+
+
+@pytest.mark.parametrize("directory", CASES, ids=lambda path: path.name)
+def test_equals_buildkit(directory: Path) -> None:
+    assert run_case(directory, RESOLVER, CAPS) == []
