@@ -19,6 +19,7 @@ from pybuild.dsl.sourceedge import DEFAULT_CONTEXT, source_edge
 from pybuild.dsl.state import State
 from pybuild.errors import ReferenceFormatError
 from pybuild.llb import construct
+from pybuild.llb.gojson import go_json
 from pybuild.location import Location, capture
 from pybuild.platform import Platform, parse_platform
 
@@ -164,18 +165,3 @@ def _source(
     return State._make(
         source_edge(identifier, attrs, location, platform=platform, directory=directory), EMPTY, platform, location
     )
-
-
-def go_json(items: Sequence[str]) -> str:
-    r"""A list of texts as Go's json.Marshal writes it (the attributes are part of the digest).
-
-    Example:
-        >>> go_json(["a<b", "*.py"])
-        '["a\\u003cb","*.py"]'
-    """
-    import json
-
-    text = json.dumps(list(items), separators=(",", ":"), ensure_ascii=False)
-    for character in "<>&\u2028\u2029":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text

@@ -6,7 +6,7 @@ common. Cost is linear in vertices and edges, whatever the shape of the graph.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import attrs
@@ -23,9 +23,9 @@ from pybuild.llb.caps import (
     caps_of,
 )
 from pybuild.llb.definition import Definition
-from pybuild.llb.files import CopyAction, FileAction, Owner, UserName
 from pybuild.llb.meta import NO_METADATA, ExecMeta, Metadata
 from pybuild.llb.node import Pairs
+from pybuild.llb.numbering import renumbered
 from pybuild.llb.ops import BuildOp, DiffOp, ExecOp, FileOp, MergeOp, Op, PassthroughOp, SourceOp
 from pybuild.llb.platforms import platforms_of
 from pybuild.llb.sourcemap import SourceMapBuilder
@@ -82,11 +82,9 @@ def marshal(graph: Graph | Edge | None, options: MarshalOptions = NO_OPTIONS) ->
 
     Example:
         >>> from pybuild.llb import construct
-        >>> from pybuild.llb.meta import Constraints
-        >>> amd64 = Constraints(platform=Platform("linux", "amd64"))
-        >>> alpine = construct.source("docker-image://docker.io/library/alpine:latest", {}, constraints=amd64)
-        >>> len(marshal(Edge(alpine)).ops)  # the source, and the vertex that marks the result
-        2
+        >>> edge = Edge(construct.image("alpine"))
+        >>> [len(data) for data in marshal(edge, MarshalOptions(platform=Platform("linux", "amd64"))).ops]
+        [70, 75]
     """
     if isinstance(graph, Graph):
         if len(graph.heads) != 1:
@@ -247,33 +245,4 @@ def _without_duplicates(
         numbers.append(number)
     if len(kept) == len(inputs):
         return op, kept
-    return _renumbered(op, numbers, len(kept)), kept
-
-
-def _renumbered(op: ExecOp | FileOp, numbers: Sequence[int], count: int) -> Op:
-    before = len(numbers)
-
-    def moved(number: int) -> int:
-        if number < 0:
-            return number
-        return numbers[number] if number < before else number - before + count
-
-    if isinstance(op, ExecOp):
-        return op.replace(mounts=tuple(mount.replace(input=moved(mount.input)) for mount in op.mounts))
-    return op.replace(actions=tuple(_moved_action(action, moved) for action in op.actions))
-
-
-def _moved_action(action: FileAction, moved: Callable[[int], int]) -> FileAction:
-    changes: dict[str, object] = {"input": moved(action.input)}
-    if isinstance(action, CopyAction):
-        changes["secondary_input"] = moved(action.secondary_input)
-    owner: Owner | None = getattr(action, "owner", None)
-    if owner is not None:
-        halves = {"user": owner.user, "group": owner.group}
-        changes["owner"] = Owner(
-            **{
-                half: named.replace(input=moved(named.input)) if isinstance(named, UserName) else named
-                for half, named in halves.items()
-            }
-        )
-    return action.replace(**changes)
+    return renumbered(op, numbers, len(kept)), kept

@@ -20,13 +20,16 @@ DEFAULT_TAG: Final = "latest"
 _MAX_NAME: Final = 255
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-_DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[(?:[a-fA-F0-9:]+)\])(?::[0-9]+)?")
-_TAG = re.compile(r"[\w][\w.-]{0,127}", re.ASCII)
-_DIGEST = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}")
+_DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[(?:[a-fA-F0-9:]+)\])(?::[0-9]+)?"
+_DIGEST = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}"
+_REFERENCE = re.compile(
+    rf"{_DOMAIN}/(?P<path>{_COMPONENT}(?:/{_COMPONENT})*)(?::(?P<tag>[\w][\w.-]{{0,127}}))?(?:@(?P<digest>{_DIGEST}))?",
+    re.ASCII,
+)
 _LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 _IDENTIFIER = re.compile(r"[a-f0-9]{64}")
+_EXAMPLE: Final = 'write one such as "registry:5000/team/app:1.0"'
 
 
 @attrs.frozen(kw_only=True)
@@ -60,13 +63,18 @@ class Reference:
             text = text.removeprefix(f"{DEFAULT_DOMAIN}/").removeprefix(_OFFICIAL)
         return text.removesuffix(f":{DEFAULT_TAG}")
 
+    @property
+    def tagged(self) -> Reference:
+        """With the default tag when there is neither tag nor digest."""
+        return self if self.tag or self.digest else attrs.evolve(self, tag=DEFAULT_TAG)
+
     def pinned(self, digest: Digest) -> Reference:
         """The same image, by digest as well."""
         return attrs.evolve(self, digest=digest)
 
 
 def parse_reference(text: str) -> Reference:
-    """Parse and normalize a reference.
+    """Parse and complete a reference that a person wrote.
 
     Raises:
         ReferenceFormatError: it does not have the form of one.
@@ -79,18 +87,36 @@ def parse_reference(text: str) -> Reference:
     """
     if not text:
         raise ReferenceFormatError("an image reference must not be empty", hint='write one such as "debian:bookworm"')
+    try:
+        return parse_named(text).tagged
+    except ReferenceFormatError as error:
+        hint = f'write "{text.lower()}"' if "lowercase" in error.message else _EXAMPLE
+        raise ReferenceFormatError(f'invalid reference "{text}": {error.message}', hint=hint) from None
+
+
+def parse_named(text: str) -> Reference:
+    """Read a reference with distribution/reference's own messages; a domain is put in, a tag is not.
+
+    Raises:
+        ReferenceFormatError: it does not have the form of one.
+
+    Example:
+        >>> str(parse_named("alpine")), parse_named("a:1").tag
+        ('docker.io/library/alpine', '1')
+    """
     if _IDENTIFIER.fullmatch(text):
-        raise ReferenceFormatError(f'invalid reference "{text}": 64 hex digits are an id, not a name')
-    rest, at, digest = text.partition("@")
-    domain, path = _split_domain(rest)
-    path, tag = _split_tag(path)
-    _check(text, domain, path, tag if ":" in rest.rpartition("/")[2] else None, digest if at else None)
-    return Reference(
-        domain=domain,
-        path=path,
-        tag=tag or ("" if at else DEFAULT_TAG),
-        digest=Digest(digest) if at else None,
-    )
+        raise ReferenceFormatError(f"invalid repository name ({text}), cannot specify 64-byte hexadecimal strings")
+    domain, rest = _split_domain(text)
+    remote = rest.partition(":")[0]
+    if remote.lower() != remote:
+        raise ReferenceFormatError(f"invalid reference format: repository name ({remote}) must be lowercase")
+    found = _REFERENCE.fullmatch(f"{domain}/{rest}")
+    if found is None:
+        upper = _REFERENCE.fullmatch(f"{domain}/{rest}".lower())
+        raise ReferenceFormatError("repository name must be lowercase" if upper else "invalid reference format")
+    if len(found["path"]) > _MAX_NAME:
+        raise ReferenceFormatError(f"repository name must not be more than {_MAX_NAME} characters")
+    return Reference(domain=domain, path=found["path"], tag=found["tag"] or "", digest=_digest(found["digest"]))
 
 
 def _split_domain(text: str) -> tuple[str, str]:
@@ -104,24 +130,14 @@ def _split_domain(text: str) -> tuple[str, str]:
     return domain, path
 
 
-def _split_tag(path: str) -> tuple[str, str]:
-    directory, slash, last = path.rpartition("/")
-    name, _, tag = last.partition(":")
-    return f"{directory}{slash}{name}", tag
-
-
-def _check(text: str, domain: str, path: str, tag: str | None, digest: str | None) -> None:
-    if path.lower() != path:
-        raise ReferenceFormatError(
-            f'invalid reference "{text}": the repository name must be lower case', hint=f'write "{text.lower()}"'
-        )
-    if not _DOMAIN.fullmatch(domain) or not _PATH.fullmatch(path):
-        raise ReferenceFormatError(f'invalid reference "{text}"', hint='write one such as "registry:5000/team/app:1.0"')
-    if len(f"{domain}/{path}") > _MAX_NAME:
-        raise ReferenceFormatError(f'invalid reference "{text}": the name is longer than {_MAX_NAME} characters')
-    if tag is not None and not _TAG.fullmatch(tag):
-        raise ReferenceFormatError(f'invalid reference "{text}": "{tag}" is not a tag')
-    if digest is not None:
-        algorithm, _, encoded = digest.partition(":")
-        if not _DIGEST.fullmatch(digest) or len(encoded) != _LENGTHS.get(algorithm, len(encoded)):
-            raise ReferenceFormatError(f'invalid reference "{text}": "{digest}" is not a digest')
+def _digest(text: str | None) -> Digest | None:
+    if text is None:
+        return None
+    algorithm, _, encoded = text.partition(":")
+    if algorithm not in _LENGTHS:
+        raise ReferenceFormatError("unsupported digest algorithm")
+    if len(encoded) != _LENGTHS[algorithm]:
+        raise ReferenceFormatError("invalid checksum digest length")
+    if encoded.lower() != encoded:
+        raise ReferenceFormatError("invalid checksum digest format")
+    return Digest(text)

@@ -166,7 +166,7 @@ def _map(number: int, key: Encoder, value: Encoder) -> Encoder:
     tag = varint(number << 3 | _LENGTH)
 
     def encode(found: Any) -> bytes:  # a mapping, or pairs
-        pairs: Iterable[tuple[Any, Any]] = found.items() if isinstance(found, Mapping) else found
+        pairs: Iterable[tuple[Any, Any]] = getattr(found, "items", lambda: found)()
         # UTF-8 keeps the order of code points, so sorting texts sorts their bytes.
         entries = [key(name) + value(item) for name, item in sorted(pairs, key=_first)]
         return b"".join([tag + varint(len(entry)) + entry for entry in entries])

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from pybuild import State, git, http, image, local, oci_layout, scratch
-from pybuild.dsl.sources import go_json
 from pybuild.errors import ReferenceFormatError
 from pybuild.llb.meta import Metadata
 from pybuild.llb.ops import SourceOp
@@ -188,7 +187,3 @@ def test_wrong(call: Callable[[], object]) -> None:
     with pytest.raises(ReferenceFormatError) as caught:
         call()
     assert caught.value.locations[0].file == __file__
-
-
-def test_go_json_escapes_as_go_does() -> None:
-    assert go_json(["a&b", 'q"', "\u2028"]) == '["a\\u0026b","q\\"","\\u2028"]'
