@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from typing import cast
 
 import attrs
 
@@ -181,10 +182,11 @@ def _json(rest: str) -> Arguments | None:
         document = gotext.load_json(rest)
     except ValueError:
         return None
-    assert isinstance(document, list)
-    if not all(isinstance(item, str) for item in document):
+    items = cast("list[object]", document)
+    words = tuple(item for item in items if isinstance(item, str))
+    if len(words) != len(items):
         raise DockerfileSyntaxError("when using JSON array syntax, arrays must be comprised of strings only")
-    return Arguments(tuple(document), json=True)
+    return Arguments(words, json=True)
 
 
 def _json_or_text(rest: str, escape: str) -> Arguments:

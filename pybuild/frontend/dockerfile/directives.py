@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import cast
 
 import attrs
 
@@ -138,7 +139,7 @@ def _json_syntax(text: str, line: int) -> Directive | None:
         document = gotext.load_json(text)
     except ValueError:
         return None
-    value = document.get("syntax") if isinstance(document, dict) else None
+    value = cast("dict[str, object]", document).get("syntax") if isinstance(document, dict) else None
     if not isinstance(value, str):
         return None
     value = gotext.valid(value)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Final, NoReturn
+from typing import Final, NoReturn, cast
 
 #: What Go calls white space; Python's `str.isspace` has four control characters more.
 SPACE: Final = (
@@ -18,6 +18,7 @@ SPACE: Final = (
 SPACES: Final = frozenset(SPACE)
 
 _INVALID = re.compile("[\ud800-\udfff]")
+_HTML = re.compile("[<>&\u2028\u2029]")
 _ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -134,6 +135,16 @@ def _bounded(digits: str, base: int = 10) -> int:
     return sign * (int(digits or "0", base) if len(digits) < 40 else 1 << 100)
 
 
+def html_escaped(json_text: str) -> str:
+    r"""JSON text with the characters escaped that Go escapes for the sake of HTML pages.
+
+    Example:
+        >>> html_escaped('"a<b"')
+        '"a\\u003cb"'
+    """
+    return _HTML.sub(lambda match: f"\\u{ord(match[0]):04x}", json_text)
+
+
 def load_json(text: str) -> object:
     r"""As `json.Unmarshal` into `any`, which is stricter than Python about numbers and laxer about surrogates.
 
@@ -148,11 +159,10 @@ def load_json(text: str) -> object:
         document: object = json.loads(valid(text), parse_float=_number, parse_int=_number, parse_constant=_no_constant)
     except RecursionError:
         raise ValueError("JSON is nested too deeply") from None
-    return (
-        [valid(item) if isinstance(item, str) else item for item in document]
-        if isinstance(document, list)
-        else document
-    )
+    if not isinstance(document, list):
+        return document
+    items = cast("list[object]", document)
+    return [valid(item) if isinstance(item, str) else item for item in items]
 
 
 def _number(text: str) -> float:

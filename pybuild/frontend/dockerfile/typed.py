@@ -120,12 +120,12 @@ def _from(node: Node, linter: Linter) -> From:
         linter.warn(rules.STAGE_NAME_CASING, node.lines, name=words[2])
     if len(words) >= 3 and not _same_case(keyword, words[1]):
         linter.warn(rules.FROM_AS_CASING, node.lines, as_word=words[1], from_word=keyword)
-    name = _stage_name(words)
+    base, name = _base_and_name(words)
     platform = _flags(node, platform="string").string("platform")
     if name:
         _check_description("FROM", [name], node, linter)
     description = _description(node.comments, name)
-    return From(**_common(node), base=words[0], name=name, platform=platform, description=description)
+    return From(**_common(node), base=base, name=name, platform=platform, description=description)
 
 
 def _same_case(keyword: str, as_word: str) -> bool:
@@ -136,7 +136,7 @@ def _same_case(keyword: str, as_word: str) -> bool:
     return True
 
 
-def _stage_name(words: tuple[str, ...]) -> str:
+def _base_and_name(words: tuple[str, ...]) -> tuple[str, str]:
     if len(words) == 3 and words[1].casefold() == "as":
         name = gotext.lower(words[2])
         if _STAGE_NAME.fullmatch(name) is None:
@@ -144,10 +144,10 @@ def _stage_name(words: tuple[str, ...]) -> str:
                 f"invalid name for build stage: {gotext.quote(words[2])}, "
                 "name can't start with a number or contain symbols"
             )
-        return name
+        return words[0], name
     if len(words) != 1:
         raise InstructionError("FROM requires either one or three arguments")
-    return ""
+    return words[0], ""
 
 
 def _description(comments: tuple[str, ...], name: str) -> str:

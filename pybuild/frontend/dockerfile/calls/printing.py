@@ -1,0 +1,58 @@
+"""The two forms of an answer: JSON as Go's `MarshalIndent` writes it, and tables."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from pybuild.frontend.dockerfile.gotext import html_escaped, valid
+from pybuild.frontend.dockerfile.lines import Lines
+
+
+def json_text(document: Mapping[str, object]) -> str:
+    r"""JSON with two blanks of indentation, HTML characters escaped.
+
+    Example:
+        >>> json_text({"a": "<"})
+        '{\n  "a": "\\u003c"\n}'
+    """
+    return html_escaped(valid(json.dumps(document, indent=2, ensure_ascii=False)))
+
+
+def without_empty(**fields: object) -> dict[str, object]:
+    """The fields that have a value: what `omitempty` leaves."""
+    return {name: value for name, value in fields.items() if value not in ("", False, None) and value != []}
+
+
+def base64_text(data: bytes) -> str:
+    """Bytes as JSON has them."""
+    return base64.b64encode(data).decode("ascii")
+
+
+def location(places: Iterable[Lines]) -> dict[str, object]:
+    """A location in the file: one range per line, or per place as it is given; a line 0 is left out."""
+    return without_empty(
+        ranges=[
+            {"start": without_empty(line=first or None), "end": without_empty(line=last or None)}
+            for first, last in places
+        ]
+    )
+
+
+def line_by_line(lines: Lines) -> tuple[Lines, ...]:
+    """One place per line."""
+    return tuple(Lines(line, line) for line in range(lines.first, lines.last + 1))
+
+
+def table(rows: Sequence[Sequence[str]], padding: int) -> str:
+    r"""Left-aligned columns, `padding` blanks apart; the last column has none behind it.
+
+    Example:
+        >>> table([("A", "B"), ("long", "x")], 1)
+        'A    B\nlong x\n'
+    """
+    widths = [max(map(len, column)) + padding for column in zip(*rows, strict=True)][:-1]
+    return "".join(
+        "".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)) + row[-1] + "\n" for row in rows
+    )
