@@ -13,7 +13,7 @@ from typing import Protocol
 import attrs
 
 from pybuild.digest import Digest
-from pybuild.errors import DefinitionError, SourceFetchError, StoreError
+from pybuild.errors import DefinitionError, SourceFetchError, StoreError, StoreFull
 from pybuild.llb.vertex import Vertex
 from pybuild.oci import mediatypes
 from pybuild.oci.descriptor import Descriptor
@@ -115,6 +115,8 @@ class ImageSource:
             raise SourceFetchError(f"{vertex.name}: {len(layers)} layers, but the config lists {len(diff_ids)}")
         try:
             return unpack(self._store, layers, diff_ids, lambda wanted: self._images.bring(vertex, wanted), hold)
+        except StoreFull:
+            raise
         except StoreError as error:
             raise _failed(vertex, error) from error
 

@@ -32,20 +32,34 @@ class Database:
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """This thread's connection; reading through it needs no transaction."""
+        """This thread's connection; reading through it needs no transaction. Raises StoreFull."""
         found: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if found is None:
-            found = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, cached_statements=256)
-            found.execute("PRAGMA journal_mode=WAL")
-            found.execute("PRAGMA synchronous=NORMAL")
-            found.execute("PRAGMA foreign_keys=ON")
+            with _reporting_full(self.path):
+                found = self._connect()
             self._local.connection = found
         return found
 
+    def _connect(self) -> sqlite3.Connection:
+        made = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, cached_statements=256)
+        try:
+            made.execute("PRAGMA journal_mode=WAL")
+            made.execute("PRAGMA synchronous=NORMAL")
+            made.execute("PRAGMA foreign_keys=ON")
+        except BaseException:
+            made.close()
+            raise
+        return made
+
     def ensure(self, schema: str) -> None:
-        """Create tables that are missing; `schema` holds idempotent statements and runs once per process."""
+        """Create tables that are missing; `schema` holds idempotent statements and runs once per process.
+
+        Raises:
+            StoreFull: no room for them.
+        """
         if schema not in self._ensured:
-            self.connection.executescript(schema)
+            with _reporting_full(self.path):
+                self.connection.executescript(schema)
             self._ensured.add(schema)
 
     @contextmanager

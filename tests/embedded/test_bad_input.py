@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 from tests.embedded.command import command, environment, pybuild
+from tests.embedded.killing import assert_consistent
 
 pytestmark = pytest.mark.engine
 
@@ -133,7 +134,8 @@ def open_directory() -> Iterator[Path]:
     shutil.rmtree(place)
 
 
-def test_unreadable_context(open_directory: Path) -> None:
+@pytest.mark.parametrize("locked", ["locked", "directory", ".dockerignore"])
+def test_unreadable_context(open_directory: Path, locked: str) -> None:
     # Root reads everything, so the build runs as nobody, on files alone.
     project = open_directory / "project"
     project.mkdir()
@@ -141,8 +143,12 @@ def test_unreadable_context(open_directory: Path) -> None:
         "from pybuild import State, scratch, target\n"
         '@target(default=True)\ndef t() -> State:\n    return scratch().copy(".", "/")\n'
     )
-    (project / "locked").write_text("x")
-    (project / "locked").chmod(0)
+    if locked == "directory":
+        (project / locked).mkdir()
+        (project / locked / "file").write_text("x")
+    else:
+        (project / locked).write_text("x")
+    (project / locked).chmod(0)
     project.chmod(0o777)
     user = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"]
     done = subprocess.run(
@@ -155,7 +161,7 @@ def test_unreadable_context(open_directory: Path) -> None:
     )
     assert done.returncode == 1, done.stderr
     assert done.stderr.count("error[") == 1, done.stderr
-    assert "locked" in done.stderr
+    assert locked in done.stderr
     assert "ermission denied" in done.stderr
     assert not (project / "out").exists()
 
@@ -186,6 +192,27 @@ def test_full_disk(small_disk: Path, project: Path) -> None:
     again = pybuild(small_disk / "store", "build", "--progress", "quiet", "-o", "type=oci,dest=image.tar", cwd=project)
     assert again.returncode == 0, again.stderr
     assert (project / "image.tar").exists()
+
+
+@pytest.mark.parametrize("size", ["16k", "64k", "200k", "8m", "100m"])
+def test_full_disk_while_the_store_is_made_or_the_base_unpacked(
+    small_disk: Path, project: Path, base_layout: Path, size: str
+) -> None:
+    (project / "Buildfile.py").write_text(
+        HEAD + '@target(default=True)\ndef t() -> State:\n    return base.run("dd if=/dev/zero of=/x bs=1M count=9")\n'
+    )
+    env = {"PYBUILD_BASE": str(base_layout)}
+    line = ("build", "--progress", "quiet", "-o", "type=oci,dest=image.tar")
+    subprocess.run(["mount", "-o", f"remount,size={size}", small_disk], check=True)
+    done = pybuild(small_disk / "store", *line, cwd=project, env=env)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.count("error[store-full]") == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (project / "image.tar").exists()
+    subprocess.run(["mount", "-o", "remount,size=600m", small_disk], check=True)
+    again = pybuild(small_disk / "store", *line, cwd=project, env=env)
+    assert again.returncode == 0, again.stderr
+    assert_consistent(small_disk / "store")
 
 
 def test_full_disk_at_the_output(small_disk: Path, project: Path, tmp_path: Path) -> None:
