@@ -14,7 +14,7 @@ from pybuild.errors import UnsafeArchive
 from pybuild.solver.fileactions import IDs, make_directories
 from pybuild.store.attributes import CAPABILITY, Attributes
 from pybuild.store.compression import decompressed, reporting_damage
-from pybuild.store.tarread import Member, TarReader
+from pybuild.store.tarread import Member, TarReader, reporting_names
 from pybuild.store.treewriter import TreeWriter
 
 _SMALL: Final = 1 << 20
@@ -45,7 +45,8 @@ def unpack(writer: TreeWriter, real: str, target: str, owner: IDs | None) -> Non
     with open(real, "rb") as file, reporting_damage("archive"), decompressed(file) as plain:
         reader = TarReader(plain)
         for member in reader:
-            extraction.add(reader, member)
+            with reporting_names(member.name):
+                extraction.add(reader, member)
     extraction.finish()
 
 

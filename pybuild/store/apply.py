@@ -20,7 +20,7 @@ from pybuild.digest import Digest
 from pybuild.errors import NotFound, StoreError, UnsafeArchive
 from pybuild.store.attributes import Attributes, apply_attributes
 from pybuild.store.compression import decompressed, reporting_damage
-from pybuild.store.tarread import Member, TarReader
+from pybuild.store.tarread import Member, TarReader, reporting_names
 from pybuild.store.treewriter import TreeWriter, Whiteouts
 
 WHITEOUT: Final = ".wh."
@@ -77,7 +77,8 @@ def apply_layer(
         reader = TarReader(cast("BinaryIO", hashed))
         for member in reader:
             hashed.count_entry()
-            application.add(member, reader)
+            with reporting_names(member.name):
+                application.add(member, reader)
         hashed.finish()
         application.finish()
     return Applied(diff_id=hashed.digest, size=application.size, entries=hashed.entries)

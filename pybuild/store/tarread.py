@@ -6,8 +6,11 @@ ten thousand files takes half as long this way. POSIX.1-2001 pax format; GNU tar
 
 from __future__ import annotations
 
+import errno
+import os
 import stat as statmod
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from typing import BinaryIO, Final, NamedTuple
 
 from pybuild.errors import UnsafeArchive
@@ -17,6 +20,12 @@ _CHUNK: Final = 1 << 20
 _MAX_HEADER: Final = 1 << 20
 _NANOSECONDS: Final = 1_000_000_000
 _XATTR: Final = "SCHILY.xattr."
+_MAX_SIZE: Final = (1 << 63) - 1
+_MAX_ID: Final = (1 << 32) - 2
+"""The last one means "leave it" to chown(2)."""
+_MAX_DIGITS: Final = 20
+_BAD_NAME: Final = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ})
+_SHOWN: Final = 100
 _KINDS: Final = {
     b"0": statmod.S_IFREG,
     b"\0": statmod.S_IFREG,
@@ -143,6 +152,25 @@ class TarReader:
         return data
 
 
+@contextmanager
+def reporting_names(name: str) -> Generator[None]:
+    """Turn the file system's refusal of a member's name into an error about the archive.
+
+    Args:
+        name: of the member.
+
+    Raises:
+        UnsafeArchive: instead of the OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _BAD_NAME:
+            raise
+        shown = name if len(name) < _SHOWN else f"{name[:_SHOWN]}..."
+        raise UnsafeArchive(f'"{shown}": {os.strerror(error.errno).lower()}') from None
+
+
 def _member(block: bytes, flag: bytes, size: int, extended: dict[str, bytes]) -> Member:
     kind = 0 if flag == b"1" else _KINDS.get(flag)
     if kind is None or any(key.startswith("GNU.sparse.") for key in extended):
@@ -156,13 +184,14 @@ def _member(block: bytes, flag: bytes, size: int, extended: dict[str, bytes]) ->
     xattrs: tuple[tuple[str, bytes], ...] = ()
     if extended:
         name, link = extended.get("path", name), extended.get("linkpath", link)
-        size, uid, gid = (int(extended.get(key, old)) for key, old in (("size", size), ("uid", uid), ("gid", gid)))
+        size, uid, gid = (_decimal(extended, key, old) for key, old in (("size", size), ("uid", uid), ("gid", gid)))
         if "mtime" in extended:
-            mtime_ns = _nanoseconds(extended["mtime"].decode())
+            mtime_ns = _nanoseconds(extended["mtime"])
         found = ((key.removeprefix(_XATTR), value) for key, value in extended.items() if key.startswith(_XATTR))
         xattrs = tuple(sorted(found))
     if flag in (b"0", b"\0") and name.endswith(b"/"):
         kind = statmod.S_IFDIR  # old archives
+    _check_range(name, link, size, (uid, gid), mtime_ns)
     return Member(
         name=name.decode(errors="surrogateescape"),
         kind=kind,
@@ -177,10 +206,20 @@ def _member(block: bytes, flag: bytes, size: int, extended: dict[str, bytes]) ->
     )
 
 
-def _device(block: bytes) -> int:
-    import os
+def _check_range(name: bytes, link: bytes, size: int, owner: tuple[int, int], mtime_ns: int) -> None:
+    """Refuse what no file system could take."""
+    if b"\0" in name + link:
+        raise UnsafeArchive("a name with a zero byte in it")
+    if not 0 <= size <= _MAX_SIZE or not all(0 <= number <= _MAX_ID for number in owner) or abs(mtime_ns) > _MAX_SIZE:
+        text = name.decode(errors="backslashreplace")
+        raise UnsafeArchive(f'the size, owner or time of "{text}" is not plausible')
 
-    return os.makedev(_number(block[329:337]), _number(block[337:345]))
+
+def _device(block: bytes) -> int:
+    major, minor = _number(block[329:337]), _number(block[337:345])
+    if not (0 <= major < 1 << 12 and 0 <= minor < 1 << 20):
+        raise UnsafeArchive(f"a device with the numbers {major}, {minor}")
+    return os.makedev(major, minor)
 
 
 def _text(field: bytes) -> bytes:
@@ -197,12 +236,23 @@ def _number(field: bytes) -> int:
         raise UnsafeArchive(f"damaged number {field!r} in a header") from None
 
 
-def _nanoseconds(text: str) -> int:
+def _decimal(extended: dict[str, bytes], key: str, default: int) -> int:
+    text = extended.get(key)
+    if text is None:
+        return default
+    if not text.isdigit() or len(text) > _MAX_DIGITS:
+        raise UnsafeArchive(f"damaged number {text!r} in an extended header")
+    return int(text)
+
+
+def _nanoseconds(text: bytes) -> int:
     """Decimal seconds, exactly: a float would lose the last digits."""
-    seconds, _, fraction = text.partition(".")
-    whole = int(seconds or "0") * _NANOSECONDS
-    part = int((fraction + "0" * 9)[:9] or "0")
-    return whole - part if text.startswith("-") else whole + part
+    seconds, _, fraction = text.removeprefix(b"-").partition(b".")
+    digits = seconds + fraction
+    if not digits.isdigit() or len(seconds) > _MAX_DIGITS:
+        raise UnsafeArchive(f"damaged time {text[:40]!r} in an extended header")
+    found = int(seconds or b"0") * _NANOSECONDS + int((fraction + b"0" * 9)[:9])
+    return -found if text.startswith(b"-") else found
 
 
 def _check_sum(block: bytes) -> None:
