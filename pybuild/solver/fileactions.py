@@ -120,6 +120,8 @@ def _remove_path(writer: TreeWriter, path: str, *, allow_not_found: bool) -> Non
 def _need_parent(writer: TreeWriter, path: str, words: str) -> None:
     parent = writer.view.lookup(path[: path.rindex("/")] or "/", follow=False)
     if parent is None:
-        raise StoreError(f"{words}: no such file or directory")
+        raise StoreError(
+            f"{words}: no such file or directory", hint="make the directory first: mkdir(..., parents=True)"
+        )
     if not parent.is_dir:
         raise StoreError(f"{words}: not a directory")
