@@ -19,14 +19,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-o", "--output", metavar="FILE", help="write it there; the suffix decides the format")
     add(
         "--format",
-        choices=("text", "dot", "mermaid", "svg", "png", "pdf", "html", "json"),
+        choices=("text", "dot", "mermaid", "svg", "png", "pdf", "html", "json", "markdown"),
         help="format (default: text)",
+    )
+    add(
+        "--diff",
+        metavar="REV1..REV2",
+        help="what differs between two git revisions; REV alone: between it and the work tree",
     )
     add("--optimized", action="store_true", help="after the passes that need no lookup")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    if options.diff is not None:
+        from pybuild.cli.review import command
+
+        return command.run(options)
+    if options.format == "markdown":
+        raise flags.UsageError("markdown is a format of --diff", hint="use mermaid for a graph alone")
     from pybuild.viz.drawing import Drawing, format_of
 
     path = None if options.output in (None, "-") else Path(options.output)

@@ -90,6 +90,12 @@ def content_digest(
     return Digest("sha256:" + hashlib.sha256(b"list\0" + listing).hexdigest())
 
 
+def selected(tree: LayeredTree, path: str, selection: Selection = WHOLE) -> Iterator[Entry]:
+    """Everything that counts for `content_digest` of the same arguments; nothing when nothing is there."""
+    for item in _pick(tree, "/" + "/".join(part for part in path.split("/") if part not in {"", "."}), selection):
+        yield from _subtree(tree, item)
+
+
 @attrs.frozen
 class _Picked:
     """A selected path: as the user spelled it, that without the fixed part, its entry, and what of it counts."""
