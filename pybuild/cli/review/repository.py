@@ -134,7 +134,7 @@ class Repository:
         short = commit[:_SHOWN]
         shown = label or text
         return Revision(
-            label=short if commit.startswith(text) else f"{shown} ({short})",
+            label=short if commit.startswith(shown) else f"{shown} ({short})",
             commit=commit,
             tree=self.lines("rev-parse", f"{commit}^{{tree}}")[0],
             short=short,
@@ -150,7 +150,7 @@ class Repository:
                 f'"{left}" and "{right}" have no common ancestor',
                 hint="in a shallow clone, fetch more of the history: fetch-depth: 0 in CI",
             ) from None
-        return self.revision(base, f"merge base of {left} and {right}")
+        return self.revision(base, left if base == commits[0] else f"merge base of {left} and {right}")
 
     def work_tree(self, objects: Path, scratch: Path) -> Revision:
         """The work tree as git would commit it: changed and new files, without what is ignored.

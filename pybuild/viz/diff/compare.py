@@ -126,7 +126,7 @@ class _Comparison:
         again = any(change.reruns for change in fields) or bool(causes.numbers)
         status: Status = "changed" if fields or files else "invalidated" if causes.numbers else "unchanged"
         by_content = status == "invalidated" and not causes.certain
-        return _Found(status, tuple(fields), files, tuple(causes.numbers), by_content, again or bool(files))
+        return _Found(status, tuple(fields), files, tuple(sorted(causes.numbers)), by_content, again or bool(files))
 
     def _moved(self, old: Use, new: Use, causes: _Causes) -> list[FieldChange]:
         """Whether an input is another one now; a step put in or taken out before this one is only a cause."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from heapq import heapify, heappop, heappush
 from typing import Final
@@ -107,34 +107,19 @@ class _Matcher:
     def _equal_pairs(self) -> Iterator[Pair]:
         """Pairs of vertices whose own definitions are equal."""
         lefts, rights = self._open()
-        groups: dict[object, list[int]] = defaultdict(list)
-        for number in rights:
-            groups[self.right.own[number]].append(number)
-        seen: dict[object, int] = defaultdict(int)
-        for number in lefts:
-            own = self.left.own[number]
-            position = seen[own]
-            seen[own] += 1
-            group = groups.get(own, [])
-            start = max(0, position - _GROUP // 2) if len(group) > _GROUP else 0
-            yield from ((number, other) for other in group[start : start + _GROUP])
+        yield from _near([(self.left.own[n], n) for n in lefts], [(self.right.own[n], n) for n in rights], _GROUP)
 
     def _likely_pairs(self) -> Iterator[Pair]:
         """Pairs of what is left that do the same kind of thing."""
         lefts, rights = self._open()
-        every = len(lefts) * len(rights) <= _PAIRS
-        groups: dict[object, list[int]] = defaultdict(list)
-        for number in rights:
-            groups[self._group(self.right, number, every)].append(number)
+        if len(lefts) * len(rights) <= _PAIRS:
+            mine = [(self.left.kinds[n], n) for n in lefts]
+            yield from _near(mine, [(self.right.kinds[n], n) for n in rights], _PAIRS)
+            return
+        staged = [(self.left.kinds[n] + (self.left.stages[n],), n) for n in lefts]
+        yield from _near(staged, [(self.right.kinds[n] + (self.right.stages[n],), n) for n in rights], _GROUP)
         for number in lefts:
-            group = groups.get(self._group(self.left, number, every), [])
-            yield from ((number, other) for other in (group if every else group[:_GROUP]))
-        if not every:
-            for number in lefts:
-                yield from self._around(number)
-
-    def _group(self, shape: Shape, number: int, every: bool) -> object:
-        return shape.kinds[number] if every else (shape.kinds[number], shape.stages[number])
+            yield from self._around(number)
 
     def _around(self, number: int) -> Iterator[Pair]:
         """Pairs of `number` with what has the same place beside something that is matched."""
@@ -164,9 +149,14 @@ class _Matcher:
                 continue
             self._take(*pair)
             for near in self._neighbours(pair):
-                if near in known or (not same and self._fits(near)):
+                if not self._is_hub(near) and (near in known or (not same and self._fits(near))):
                     known.add(near)
                     heappush(heap, (-self._score(near), abs(near[0] - near[1]), near))
+
+    def _is_hub(self, pair: Pair) -> bool:
+        """Whether one match more or less makes no difference to a pair; its score is made once, when its turn comes."""
+        number, other = pair
+        return max(len(self.left.inputs[number]) + len(self.left.users[number]), len(self.right.users[other])) > _GROUP
 
     def _fits(self, pair: Pair) -> bool:
         return self._free(pair) and self.left.kinds[pair[0]] == self.right.kinds[pair[1]]
@@ -212,6 +202,19 @@ class _Matcher:
             found = SequenceMatcher(None, mine, theirs, autojunk=False).ratio() if mine and theirs else 0.0
             self._similar[pair] = found
         return found
+
+
+def _near(lefts: Sequence[tuple[Hashable, int]], rights: Sequence[tuple[Hashable, int]], window: int) -> Iterator[Pair]:
+    """Pairs of one group, in a large group only of those at about the same position of it."""
+    groups: dict[Hashable, list[int]] = defaultdict(list)
+    for group, number in rights:
+        groups[group].append(number)
+    seen: dict[Hashable, int] = defaultdict(int)
+    for group, number in lefts:
+        members = groups.get(group, [])
+        start = max(0, seen[group] - window // 2) if len(members) > window else 0
+        seen[group] += 1
+        yield from ((number, other) for other in members[start : start + window])
 
 
 def _words(fields: Fields, limit: int = 60) -> list[str]:

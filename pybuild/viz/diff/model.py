@@ -64,7 +64,7 @@ class StepDiff:
         after: the step in the second graph; None when it was removed.
         fields: what changed in its definition.
         files: what changed in a local directory, of the files that the graph uses.
-        because: numbers of the steps whose change makes this one run again, nearest first, at most a few.
+        because: numbers of the steps whose change makes this one run again, at most a few.
         by_content: it runs again only if what it takes from those steps really differs: it mounts or copies their
             results, which may come out the same.
     """

@@ -35,7 +35,8 @@ def place(step: StepDiff) -> str:
     before = step.before.place if step.before else ""
     after = step.after.place if step.after else ""
     if before and after and before != after:
-        return f"{before} → {after}"
+        file, _, line = after.rpartition(":")
+        return f"{before} → {line if before.rpartition(':')[0] == file else after}"
     return after or before
 
 
