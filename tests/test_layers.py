@@ -57,6 +57,7 @@ SAME_LAYER = {
     ("protocols", "passes"),
     ("passes", "protocols"),
     ("viz", "protocols"),
+    ("viz", "passes"),
     ("exporter", "source"),
 }
 
