@@ -222,10 +222,8 @@ def _shortened(argv: Sequence[str], limit: int = 160) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-class SourceFetchError(SolveError):
-    """A source (image, local directory, git repository, URL) cannot be had. `transient` says that a retry may help."""
-
-    code = "source"
+class OutsideError(SolveError):
+    """Something outside the build did not do its part. `transient` says that trying again may help."""
 
     def __init__(self, message: str, *, transient: bool = False, hint: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -235,6 +233,12 @@ class SourceFetchError(SolveError):
     def exit_code(self) -> int:  # type: ignore[override]  # depends on the instance here
         """75 when a retry may help, otherwise 1."""
         return EXIT_TRANSIENT if self.transient else EXIT_STEP_FAILED
+
+
+class SourceFetchError(OutsideError):
+    """A source (image, local directory, git repository, URL) cannot be had."""
+
+    code = "source"
 
 
 class FileActionError(SolveError):
@@ -247,7 +251,7 @@ class FileActionError(SolveError):
         self.index = index
 
 
-class ExportError(SolveError):
+class ExportError(OutsideError):
     """The result was built but cannot be written where it should go."""
 
     code = "export"
