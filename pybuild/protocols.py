@@ -405,6 +405,8 @@ class ExportInput:
     source_date_epoch: int | None = None
     layer_history: tuple[History, ...] = ()
     """What the definition's own steps say of themselves, oldest first."""
+    base_images: tuple[str, ...] = ()
+    """References of the images that the build used: their registries have their layers already."""
 
 
 class Exporter(Protocol):

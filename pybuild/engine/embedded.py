@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pybuild.digest import digest_of
-from pybuild.engine.imageresult import apply_patch, base_config, layer_history
+from pybuild.engine.imageresult import apply_patch, base_config, image_references, layer_history
 from pybuild.errors import EngineUnavailable, InternalError, SolveError
 from pybuild.llb.vertex import Edge, Graph
 from pybuild.oci.imageconfig import ImageConfig
@@ -252,6 +252,7 @@ class Build:
     ) -> None:
         self.store = store
         self.request = request
+        self._session = session
         self.sources = SourceSet(store, session, request.platform, pins)
         context = PassContext(platform=request.platform, resolver=self.sources)
         self.graph: Graph = run_passes(request.graph, context)
@@ -318,33 +319,33 @@ class Build:
                 platform=self.request.platform,
                 source_date_epoch=self.request.source_date_epoch,
                 layer_history=layer_history(self.head),
+                base_images=image_references(self.graph),
             )
-            results.append(_export_one(source, self.store, number, sink))
+            results.append(self._export_one(source, number, sink))
         return results
 
+    def _export_one(self, source: ExportInput, number: int, sink: ProgressSink) -> ExportResult:
+        """Write one output; in the progress it is a step as any other."""
+        from pybuild.exporter import exporter_for
 
-def _export_one(source: ExportInput, store: Store, number: int, sink: ProgressSink) -> ExportResult:
-    """Write one output; in the progress it is a step as any other."""
-    from pybuild.exporter import exporter_for
+        name = f"exporting {source.output.type} {source.output.dest}".rstrip()
+        step = digest_of("export", number)
+        begun = time.time()
 
-    name = f"exporting {source.output.type} {source.output.dest}".rstrip()
-    step = digest_of("export", number)
-    begun = time.time()
+        def finished(state: StepState, error: str = "") -> None:
+            now = time.time()
+            sink.emit(StepFinished(digest=step, name=name, state=state, time=now, duration=now - begun, error=error))
 
-    def finished(state: StepState, error: str = "") -> None:
-        now = time.time()
-        sink.emit(StepFinished(digest=step, name=name, state=state, time=now, duration=now - begun, error=error))
-
-    sink.emit(StepStarted(digest=step, name=name, time=begun))
-    try:
-        result = exporter_for(source.output.type, store).export(
-            source, lambda text: sink.emit(StepStatus(digest=step, id=text, current=0, total=0, time=time.time()))
-        )
-    except Exception as error:
-        finished("failed", str(error))
-        raise
-    finished("done")
-    return result
+        sink.emit(StepStarted(digest=step, name=name, time=begun))
+        try:
+            result = exporter_for(source.output.type, self.store, self._session.credentials).export(
+                source, lambda text: sink.emit(StepStatus(digest=step, id=text, current=0, total=0, time=time.time()))
+            )
+        except Exception as error:
+            finished("failed", str(error))
+            raise
+        finished("done")
+        return result
 
 
 async def solve_in_worker(start: Start, session: Session, sink: ProgressSink) -> SolveResult:

@@ -14,7 +14,7 @@ import attrs
 
 from pybuild.llb.files import CopyAction, MkdirAction, MkfileAction, RmAction, SymlinkAction
 from pybuild.llb.ops import ExecOp, FileOp, SourceOp
-from pybuild.llb.vertex import Edge, Vertex
+from pybuild.llb.vertex import Edge, Graph, Vertex
 from pybuild.llb.walk import origin, primary_input
 from pybuild.oci.imageconfig import ContainerConfig, History, ImageConfig, scratch_config, variables
 from pybuild.platform import Platform
@@ -77,6 +77,12 @@ def layer_history(head: Edge | None) -> tuple[History, ...]:
         entries.append(History(created_by=_created_by(current.vertex), comment=COMMENT))
         current = primary_input(current)
     return tuple(reversed(entries))
+
+
+def image_references(graph: Graph) -> tuple[str, ...]:
+    """The references of all images from registries that a graph uses."""
+    sources = [vertex.op for vertex in graph.vertices if isinstance(vertex.op, SourceOp)]
+    return tuple(dict.fromkeys(op.reference for op in sources if op.scheme == "docker-image"))
 
 
 def _created_by(vertex: Vertex) -> str:

@@ -10,38 +10,22 @@ import os
 import shutil
 import stat
 from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO, Final, Literal, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, Literal
 
 from pybuild.digest import Digest
 from pybuild.errors import ExportError
 from pybuild.exporter.attributes import Attributes
 from pybuild.exporter.destination import open_destination
 from pybuild.exporter.image import Image, assemble
+from pybuild.exporter.imageoptions import IMAGE_NAME, image_metadata, image_options, index_entry
 from pybuild.oci.document import as_object
 from pybuild.protocols import ExportInput, ExportResult
-from pybuild.store.compression import COMPRESSIONS, Compression
-from pybuild.store.layers import LayerForm
 from pybuild.store.tarwrite import Header, TarWriter
 
 if TYPE_CHECKING:
     from pybuild.store.store import Store
 
-_KNOWN: Final = (
-    "name",
-    "tar",
-    "compression",
-    "compression-level",
-    "force-compression",
-    "oci-mediatypes",
-    "rewrite-timestamp",
-    "annotation.*",
-    "annotation-manifest.*",
-    "annotation-manifest-descriptor.*",
-)
 _LAYOUT: Final = b'{"imageLayoutVersion":"1.0.0"}'
-_IMAGE_NAME: Final = "io.containerd.image.name"
-_REF_NAME: Final = "org.opencontainers.image.ref.name"
-_CREATED: Final = "org.opencontainers.image.created"
 
 
 class OciExporter:
@@ -58,30 +42,28 @@ class OciExporter:
 
     def export(self, source: ExportInput, report: Callable[[str], None]) -> ExportResult:
         """See protocols.Exporter."""
-        given = Attributes(source.output, _KNOWN)
-        given.done()
+        options = image_options(source.output, ("tar",), source.source_date_epoch, oci=self.type == "oci")
+        archive = Attributes(source.output, ()).flag("tar", default=True)
         dest = source.output.dest
-        archive = given.flag("tar", default=True)
         if not archive and dest in ("", "-"):
             raise ExportError(f"type={self.type},tar=false needs a directory", hint="add dest=DIRECTORY")
-        names = [name for name in given.text("name").split(",") if name]
         with self._store.leases.lease() as lease:
             report("exporting layers")
             image = assemble(
                 self._store,
                 source,
-                _form(given, source.source_date_epoch),
+                options.form,
                 lambda digest: lease.add("content", digest),
-                oci=given.flag("oci-mediatypes", default=self.type == "oci"),
-                annotations={**given.below("annotation."), **given.below("annotation-manifest.")},
+                oci=options.oci,
+                annotations=options.annotations,
             )
-            descriptor = _index_entry(image, names, given.below("annotation-manifest-descriptor."))
+            entry = index_entry(image, options)
             if archive:
                 with open_destination(dest, self.type) as file:
-                    self._write_archive(file, image, descriptor, names)
+                    self._write_archive(file, image, entry, list(options.names))
             else:
-                self._write_layout(dest, image, descriptor)
-        return ExportResult(type=self.type, metadata=_metadata(image, descriptor, names), path=dest)
+                self._write_layout(dest, image, entry)
+        return ExportResult(type=self.type, metadata=image_metadata(image, entry, options.names), path=dest)
 
     # ------------------------------------------------------------------------------------------ archive
 
@@ -135,47 +117,6 @@ class OciExporter:
         os.replace(staging, target)
 
 
-def _form(given: Attributes, epoch: int | None) -> LayerForm:
-    compression = cast("Compression", given.choice("compression", COMPRESSIONS, "gzip"))
-    return LayerForm(
-        compression=compression,
-        level=given.number("compression-level"),
-        force=given.flag("force-compression", default=False),
-        epoch=epoch if given.flag("rewrite-timestamp", default=False) else None,
-    )
-
-
-def _index_entry(image: Image, names: list[str], annotations: dict[str, str]) -> dict[str, object]:
-    """The manifest's descriptor in the index, with the annotations by which tools find it."""
-    known = dict(annotations)
-    created = json.loads(image.config).get("created")
-    if created:
-        known[_CREATED] = created
-    if names:
-        known[_IMAGE_NAME] = names[0]
-        known[_REF_NAME] = _tag(names[0])
-    descriptor = image.descriptor
-    entry: dict[str, object] = {
-        "mediaType": descriptor.media_type,
-        "digest": descriptor.digest,
-        "size": descriptor.size,
-    }
-    if known:
-        entry["annotations"] = dict(sorted(known.items()))
-    if descriptor.platform is not None:
-        platform = {"architecture": descriptor.platform.architecture, "os": descriptor.platform.os}
-        if descriptor.platform.variant:
-            platform["variant"] = descriptor.platform.variant
-        entry["platform"] = platform
-    return entry
-
-
-def _tag(name: str) -> str:
-    """The tag in a name, `latest` when it has none."""
-    last = name.partition("@")[0].rpartition("/")[2]
-    return last.partition(":")[2] or "latest"
-
-
 def _index(manifests: list[dict[str, object]]) -> bytes:
     document = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests}
     return json.dumps(document, indent=2, ensure_ascii=False).encode()
@@ -200,7 +141,7 @@ def _others(index: str, descriptor: dict[str, object]) -> list[dict[str, object]
 
 def _name_of(descriptor: dict[str, object]) -> object:
     annotations = descriptor.get("annotations")
-    return as_object(annotations).get(_IMAGE_NAME)
+    return as_object(annotations).get(IMAGE_NAME)
 
 
 def _docker_manifest(image: Image, names: list[str]) -> bytes:
@@ -212,17 +153,6 @@ def _docker_manifest(image: Image, names: list[str]) -> bytes:
         }
     ]
     return json.dumps(document, ensure_ascii=False).encode()
-
-
-def _metadata(image: Image, descriptor: dict[str, object], names: list[str]) -> tuple[tuple[str, object], ...]:
-    entries: dict[str, object] = {
-        "containerimage.config.digest": image.config_digest,
-        "containerimage.descriptor": descriptor,
-        "containerimage.digest": image.descriptor.digest,
-    }
-    if names:
-        entries["image.name"] = ",".join(names)
-    return tuple(sorted(entries.items()))
 
 
 def _place(path: str, content: bytes) -> None:

@@ -187,7 +187,7 @@ class GarbageCollector:
                         numbers += found
                         gone.append((record, record.size if found or record.mutable else 0))
             blobs = [record for record in batch if record.kind == "content"]
-            labelled = labelled_content(store) if blobs else set[str]()
+            labelled = labelled_content(store) | store.images.blobs() if blobs else set[str]()
             deleted = [r for r in blobs if r.id not in labelled and self._delete_blob(connection, r)]
             gone += [(record, record.size) for record in deleted]
         store.snapshots.discard(numbers)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pybuild.store.content import FileContentStore
     from pybuild.store.gc import GarbageCollector
     from pybuild.store.gitmirrors import GitMirrors
+    from pybuild.store.images import Images
     from pybuild.store.lease import LeaseManager
     from pybuild.store.native import NativeSnapshotter
     from pybuild.store.overlay import OverlaySnapshotter
@@ -136,6 +137,13 @@ class Store:
         from pybuild.store.gitmirrors import GitMirrors
 
         return GitMirrors(self.root / "git", self.locks)
+
+    @cached_property
+    def images(self) -> Images:
+        """Images by name."""
+        from pybuild.store.images import Images
+
+        return Images(self.database)
 
     @cached_property
     def gc(self) -> GarbageCollector:

@@ -91,6 +91,7 @@ def usage(store: Store) -> list[UsageRecord]:
     owners = Owners(store)
     held = _held(store, owners)
     snapshots = list(_snapshots(store, held, owners))
+    held["content"] |= store.images.blobs()
     held["content"] |= _labels_of(store, {record.id for record in snapshots if record.in_use})
     records = [
         *snapshots,
