@@ -155,7 +155,7 @@ def parse_output(text: str) -> OutputSpec:
     kind = given.pop("type", "")
     if not kind:
         raise UsageError(f'--output "{text}": type is required', hint=f"one of {', '.join(TYPES)}")
-    if kind not in (*TYPES, "image", "registry"):
+    if kind not in TYPES:
         raise UsageError(f'--output "{text}": there is no type "{kind}"', hint=f"one of {', '.join(TYPES)}")
     dest = given.pop("dest", "") or ("-" if kind in _STREAMED else "")
     if not dest and kind in ("docker", "local"):

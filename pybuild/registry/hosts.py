@@ -37,6 +37,8 @@ class Host:
     client: tuple[tuple[Path, Path | None], ...] = ()
     skip_verify: bool = False
     headers: tuple[tuple[str, str], ...] = ()
+    alternative: bool = False
+    """The same server by another protocol: asked only when the one before cannot be reached."""
 
     def serves(self, url: str) -> bool:
         """Whether `url` leads to this server."""
@@ -74,8 +76,8 @@ def hosts_for(domain: str, *, insecure: bool = False) -> tuple[Host, ...]:
     secure = Host(url=f"https://{server}/v2", skip_verify=insecure)
     if is_loopback(server):
         # Nobody between: a registry on this machine may do without TLS, as docker has it.
-        return (Host(url=f"http://{server}/v2"), attrs.evolve(secure, skip_verify=True))
-    return (secure, Host(url=f"http://{server}/v2")) if insecure else (secure,)
+        return (Host(url=f"http://{server}/v2"), attrs.evolve(secure, skip_verify=True, alternative=True))
+    return (secure, Host(url=f"http://{server}/v2", alternative=True)) if insecure else (secure,)
 
 
 def _directories() -> list[Path]:

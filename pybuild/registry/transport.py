@@ -94,7 +94,11 @@ class Transport:
         """
         able = [server for server in self._servers if request.action in server.host.capabilities]
         problem: PybuildError | None = None
+        asked: _Server | None = None
         for server in [one for one in able if one.reachable] or able:
+            if server.host.alternative and asked is not None and asked.reachable:
+                continue
+            asked = server
             try:
                 return self._from(server, request, ATTEMPTS)
             except _Refused as refused:
