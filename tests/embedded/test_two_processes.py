@@ -33,10 +33,11 @@ def test_every_step_runs_once(base_layout: Path, tmp_path: Path, count: int) -> 
         printed = list(pool.map(lambda build: build.communicate(timeout=300)[1], builds))
     assert [build.returncode for build in builds] == [0] * count, printed
     ran = [
-        event["name"]
+        vertex["name"]
         for text in printed
-        for event in map(json.loads, text.splitlines())
-        if event.get("type") == "finished" and event["state"] == "done"
+        for line in map(json.loads, text.splitlines())
+        for vertex in line.get("vertexes", ())
+        if "completed" in vertex and not vertex.get("cached")
     ]
     commands = [name for name in ran if name.startswith("[result] mkdir /out &&")]
     assert len(commands) == 3, ran
