@@ -72,16 +72,19 @@ class Authorizer:
                 self._tokens[scope] = token, time.monotonic() + seconds - _EARLY_SECONDS
             return f"Bearer {token}"
 
-    def challenged(self, header: str, scope: str) -> bool:
-        """Take a challenge in; returns whether asking again makes sense."""
+    def challenged(self, challenge: str, scope: str, sent: str) -> bool:
+        """Take in the challenge that a request with the header `sent` got; returns whether asking again makes sense."""
         with self._lock:
-            first = self._challenge is None
-            scheme, parameters = parse_challenge(header)
+            scheme, parameters = parse_challenge(challenge)
             if scheme not in ("basic", "bearer"):
                 return False
-            again = first or self._tokens.pop(scope, None) is not None
             self._challenge = scheme, parameters
-            return again and (scheme == "bearer" or self._credentials() is not None)
+            if scheme == "basic":
+                return not sent and self._credentials() is not None
+            # Another request may have renewed the token since.
+            if sent and sent == f"Bearer {self._tokens.get(scope, ('', 0.0))[0]}":
+                del self._tokens[scope]
+            return True
 
     def _credentials(self) -> Credentials:
         if self._known is None:

@@ -138,9 +138,10 @@ class Transport:
         raise AssertionError("unreachable")
 
     def _authorized(self, server: _Server, request: Request) -> urllib3.BaseHTTPResponse:
-        answer = self._follow(server, request, server.authorizer.header(request.scope))
+        sent = server.authorizer.header(request.scope)
+        answer = self._follow(server, request, sent)
         challenge = answer.headers.get("WWW-Authenticate", "")
-        if answer.status == 401 and challenge and server.authorizer.challenged(challenge, request.scope):
+        if answer.status == 401 and challenge and server.authorizer.challenged(challenge, request.scope, sent):
             answer.drain_conn()
             answer = self._follow(server, request, server.authorizer.header(request.scope))
         return answer

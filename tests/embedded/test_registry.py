@@ -9,12 +9,13 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 
 from pybuild import image, scratch, to_image, to_none, to_registry
 from pybuild.dsl.outputs import Output
 from pybuild.dsl.state import State
-from pybuild.errors import DigestMismatch, ExportError, PybuildError, SourceFetchError
+from pybuild.errors import ExportError, SourceFetchError
 from pybuild.store.store import Store
 from tests.embedded.conftest import Builder
 from tests.embedded.registry import Fault, FaultyRegistry, faulty, registry, self_signed, token_registry
@@ -202,7 +203,7 @@ RECOVERED = {
 def test_pulls_that_recover(name: str, proxy: FaultyRegistry, plain: str, fresh: Builder, other: Builder) -> None:
     fresh(app(), output=to_registry(f"{plain}/faults:1"))
     fault = RECOVERED[name]
-    proxy.faults = [Fault(**{field: getattr(fault, field) for field in Fault.__slots__ if field != "__weakref__"})]
+    proxy.faults = [attrs.evolve(fault)]
     assert pulled(other, f"{proxy.address}/faults:1") == BIG
     assert proxy.faults[0].times == 0
 
@@ -227,11 +228,11 @@ def test_blobs_behind_a_redirect_get_no_credentials(
 
 
 REFUSED = {
-    "corrupted layer": (Fault(on="GET .*/blobs/", times=9, flip=True), DigestMismatch, "sha256"),
-    "wrong manifest": (Fault(on="GET .*/manifests/sha256", times=9, flip=True), DigestMismatch, "sha256"),
-    "missing layer": (Fault(on="GET .*/blobs/", times=9, status=404), SourceFetchError, "not found"),
-    "name unknown": (Fault(on="manifests", times=9, status=404), SourceFetchError, "not found"),
-    "always failing": (Fault(on="GET", times=99, status=500, headers={"Retry-After": "0"}), SourceFetchError, "500"),
+    "corrupted layer": (Fault(on="GET .*/blobs/", times=9, flip=True), "expected sha256:.*got sha256:"),
+    "wrong manifest": (Fault(on="GET .*/manifests/sha256", times=9, flip=True), "expected sha256:.*got sha256:"),
+    "missing layer": (Fault(on="GET .*/blobs/", times=9, status=404), "not found"),
+    "name unknown": (Fault(on="manifests", times=9, status=404), "not found"),
+    "always failing": (Fault(on="GET", times=99, status=500, headers={"Retry-After": "0"}), "500"),
 }
 
 
@@ -239,11 +240,10 @@ REFUSED = {
 def test_pulls_that_fail(name: str, proxy: FaultyRegistry, plain: str, fresh: Builder, other: Builder) -> None:
     """One clear error, and nothing half-written: the next pull, from a registry that works, is right."""
     fresh(app(), output=to_registry(f"{plain}/refused:1"))
-    fault, kind, text = REFUSED[name]
-    proxy.faults = [Fault(**{field: getattr(fault, field) for field in Fault.__slots__ if field != "__weakref__"})]
-    with pytest.raises(PybuildError, match=text) as caught:
+    fault, text = REFUSED[name]
+    proxy.faults = [attrs.evolve(fault)]
+    with pytest.raises(SourceFetchError, match=text):
         pulled(other, f"{proxy.address}/refused:1")
-    assert isinstance(caught.value, kind) or isinstance(caught.value.__cause__, kind)
     assert not [path for path in (other.root / "ingest").iterdir() if path.is_file()]
     proxy.faults = []
     assert pulled(other, f"{proxy.address}/refused:1") == BIG
@@ -261,10 +261,7 @@ PUSH_RECOVERED = {
 @pytest.mark.parametrize("name", PUSH_RECOVERED)
 def test_pushes_that_recover(name: str, proxy: FaultyRegistry, fresh: Builder, other: Builder) -> None:
     repository = name.replace(" ", "-")
-    proxy.faults = [
-        Fault(**{field: getattr(fault, field) for field in Fault.__slots__ if field != "__weakref__"})
-        for fault in PUSH_RECOVERED[name]
-    ]
+    proxy.faults = [attrs.evolve(fault) for fault in PUSH_RECOVERED[name]]
     fresh(app(), output=to_registry(f"{proxy.address}/{repository}:1"))
     proxy.faults = []
     assert pulled(other, f"{proxy.address}/{repository}:1") == BIG
