@@ -51,7 +51,7 @@ class Request:
     scope: str
     subject: str
     action: str = "pull"
-    headers: Mapping[str, str] = attrs.field(factory=dict)
+    headers: Mapping[str, str] = attrs.field(factory=dict[str, str])
     body: Callable[[], Body] | None = None
     stream: bool = False
     expected: Collection[int] = (200, 206)
