@@ -1,0 +1,1 @@
+"""A client of BuildKit, usable without the rest of pybuild, and the engine on top of it."""

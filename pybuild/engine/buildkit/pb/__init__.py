@@ -1,0 +1,1 @@
+"""BuildKit's messages: `.proto` files, and what scripts/protos.py makes of them."""
