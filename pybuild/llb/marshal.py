@@ -84,7 +84,7 @@ def marshal(graph: Graph | Edge | None, options: MarshalOptions = NO_OPTIONS) ->
         >>> from pybuild.llb import construct
         >>> edge = Edge(construct.image("alpine"))
         >>> [len(data) for data in marshal(edge, MarshalOptions(platform=Platform("linux", "amd64"))).ops]
-        [70, 75]
+        [68, 75]
     """
     if isinstance(graph, Graph):
         if len(graph.heads) != 1:
