@@ -28,7 +28,8 @@ for python in "python$2" python3 python; do
   command -v "$python" >/dev/null 2>&1 && exec "$python" -B -u {_DIRECTORY}/run.py
 done
 echo "call($1) needs Python $2, and this image has no python3" >&2
-exit 127"""
+exit 127
+"""
 
 
 def make_call(
@@ -49,7 +50,7 @@ def make_call(
         base,
         patch,
         platform,
-        ["/bin/sh", "-c", _BOOTSTRAP, "pybuild", name, f"{sys.version_info[0]}.{sys.version_info[1]}"],
+        ["/bin/sh", f"{_DIRECTORY}/call", name, f"{sys.version_info[0]}.{sys.version_info[1]}"],
         env=None,
         workdir=None,
         user=None,
@@ -81,9 +82,10 @@ def _files(name: str, payload: bytes, location: Location) -> Edge:
 
 @functools.cache
 def _support() -> dict[str, bytes]:
-    """What every call needs: the runner, and cloudpickle as it is installed here."""
+    """What every call needs: the way to Python, the runner, and cloudpickle as it is installed here."""
     cloudpickle = resources.files("cloudpickle")
     return {
+        "/call": _BOOTSTRAP.encode(),
         "/cloudpickle/__init__.py": cloudpickle.joinpath("__init__.py").read_bytes(),
         "/cloudpickle/cloudpickle.py": cloudpickle.joinpath("cloudpickle.py").read_bytes(),
         "/run.py": resources.files("pybuild.dsl").joinpath("callrunner.py").read_bytes(),

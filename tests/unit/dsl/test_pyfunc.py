@@ -188,7 +188,10 @@ def test_the_step(tmp_path: Path) -> None:
     assert op.mounts[1] == BindMount(target="/dev/pybuild", input=0, readonly=True)
     assert op.meta.inherit is not None
     assert not op.meta.inherit.shell
-    missing = subprocess.run(op.meta.args, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
+    assert op.meta.args[:3] == ("/bin/sh", "/dev/pybuild/call", "print")
+    write_files(state, tmp_path)
+    line = ["/bin/sh", str(tmp_path / "call"), *op.meta.args[2:]]
+    missing = subprocess.run(line, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False)
     assert missing.returncode == 127
     assert (
         missing.stderr
