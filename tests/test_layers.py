@@ -64,7 +64,6 @@ SAME_LAYER = {
 THIRD_PARTY = {
     "typeguard": {"_boundary"},
     "cloudpickle": {"dsl"},
-    "graphviz": {"viz"},
     "google": {"llb", "engine"},
     "grpc": {"engine"},
     "rich": {"cli"},
