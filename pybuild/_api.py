@@ -16,7 +16,7 @@ import attrs
 from pybuild._boundary import public
 from pybuild.errors import EngineUnavailable, PybuildError, TargetError
 from pybuild.llb.vertex import Graph
-from pybuild.platform import Platform, host_platform, parse_platform
+from pybuild.platform import Platform, host_platform, parse_platform, require_linux
 from pybuild.protocols import ExportResult, OutputSpec, ProgressSink, SolveRequest, SolveResult, StepResult
 from pybuild.session.secrets import EnvironmentSecret, SecretValue
 
@@ -161,11 +161,15 @@ def embedded(root: str | Path | None = None) -> EmbeddedEngine:
     Args:
         root: the store's directory; the default store when left out.
 
+    Raises:
+        EngineUnavailable: this system is not Linux.
+
     Example:
         >>> from pybuild import embedded
         >>> embedded("/tmp/store").name
         'embedded'
     """
+    require_linux()
     from pybuild.engine.embedded import EmbeddedEngine
 
     return EmbeddedEngine(root)

@@ -9,13 +9,14 @@ at them, so capturing costs well under a microsecond per frame.
 from __future__ import annotations
 
 import linecache
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import NamedTuple
 
-_PACKAGE = str(Path(__file__).parent) + "/"
+_PACKAGE = str(Path(__file__).parent) + os.sep
 _MAX_FRAMES = 4
 _skipped_prefixes: list[str] = [_PACKAGE]
 _is_user_file: dict[str, bool] = {}
@@ -282,7 +283,7 @@ def source_lines(file: str) -> list[str]:
 
 def display_path(file: str) -> str:
     """`file` as people should see it: relative to the working directory where that is shorter."""
-    if not file.startswith("/"):
+    if not os.path.isabs(file):  # noqa: PTH117  # names such as <ipython-input-3> are no paths
         return file
     try:
         relative = str(Path(file).relative_to(Path.cwd()))

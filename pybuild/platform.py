@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pybuild.errors import ReferenceFormatError
+from pybuild.errors import EngineUnavailable, ReferenceFormatError
 
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 _ARCHITECTURES = {
@@ -84,6 +84,21 @@ def host_platform() -> Platform:
     import os
 
     return normalize(Platform("linux", os.uname().machine if hasattr(os, "uname") else "amd64"))
+
+
+def require_linux() -> None:
+    """Check that the embedded engine can work on this system.
+
+    Raises:
+        EngineUnavailable: it is not Linux.
+    """
+    import sys
+
+    if sys.platform != "linux":
+        raise EngineUnavailable(
+            f"the embedded engine needs Linux, this is {sys.platform}",
+            hint="definitions, graphs and drawings work here; build on a Linux machine or in a virtual one",
+        )
 
 
 def matches(wanted: Platform, offered: Platform) -> bool:

@@ -23,11 +23,10 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     import attrs
 
-    from pybuild.store.store import Store, default_root
+    filters = flags.pairs(options.filter, "--filter", environment=False)
+    store = flags.open_store()
     from pybuild.store.usage import matches
 
-    filters = flags.pairs(options.filter, "--filter", environment=False)
-    store = Store.open(default_root())
     records = [record for record in store.gc.usage() if matches(record, filters)]
     if options.format == "json":
         import json

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pybuild.dsl.state import State
     from pybuild.dsl.target import Target
     from pybuild.protocols import OutputSpec
-
+    from pybuild.store.store import Store
 
 _STREAMED = ("oci", "tar")
 """Types of output that go to standard output when nothing else is said."""
@@ -92,6 +92,21 @@ def load(options: argparse.Namespace) -> tuple[Buildfile, Target[...], State]:
     buildfile = load_buildfile(options.file)
     wanted = buildfile.target(options.name or options.target)
     return buildfile, wanted, buildfile.state(wanted.name, pairs(options.args, "--arg"))
+
+
+def open_store() -> Store:
+    """The store that `--root` or the environment names.
+
+    Raises:
+        EngineUnavailable: the embedded engine, whose store it is, does not work on this system.
+    """
+    from pybuild.platform import require_linux
+
+    require_linux()
+    from pybuild.store.root import default_root
+    from pybuild.store.store import Store
+
+    return Store.open(default_root())
 
 
 def pairs(texts: Sequence[str], flag: str, *, environment: bool = True) -> dict[str, str]:

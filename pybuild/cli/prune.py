@@ -30,13 +30,11 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     from datetime import timedelta
 
-    from pybuild.store.store import Store, default_root
-
     filters = flags.pairs(options.filter, "--filter", environment=False)
     until: str | None = filters.pop("until", "") or options.until
     older_than = None if until is None else timedelta(seconds=flags.parse_duration(until))
     keep_bytes = None if options.max_used_space is None else flags.parse_size(options.max_used_space)
-    store = Store.open(default_root())
+    store = flags.open_store()
     result = store.gc.prune(
         all=options.all,
         filters=filters,

@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     from pybuild import __version__
     from pybuild.platform import host_platform
-    from pybuild.store.store import default_root
+    from pybuild.store.root import default_root
 
     facts = {
         "pybuild": __version__,

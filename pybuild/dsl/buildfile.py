@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+import os
 import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -192,7 +193,7 @@ def _running(registry: Registry) -> Generator[None]:
             sys.path.remove(directory)
         for name in sys.modules.keys() - before:
             file = getattr(sys.modules[name], "__file__", None) or ""
-            if file.startswith(directory + "/") and "/site-packages/" not in file:
+            if file.startswith(directory + os.sep) and "/site-packages/" not in file:
                 _helpers[name] = directory
 
 

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 from pybuild.digest import digest_of
 from pybuild.engine.imageresult import apply_patch, base_config, image_references, layer_history
-from pybuild.errors import EngineUnavailable, InternalError, SolveError
+from pybuild.errors import InternalError, SolveError
 from pybuild.llb.vertex import Edge, Graph
 from pybuild.oci.imageconfig import ImageConfig
 from pybuild.passes.pipeline import run_passes
-from pybuild.platform import host_platform
+from pybuild.platform import host_platform, require_linux
 from pybuild.protocols import (
     EngineInfo,
     ExportInput,
@@ -43,7 +43,8 @@ from pybuild.solver.plan import Planner, as_plan
 from pybuild.solver.report import Reporter
 from pybuild.solver.sources import SourceSet
 from pybuild.solver.state import Job
-from pybuild.store.store import Store, default_root
+from pybuild.store.root import default_root
+from pybuild.store.store import Store
 
 if TYPE_CHECKING:
     from pybuild.engine.channel import Call, Channel, Start
@@ -113,11 +114,7 @@ class EmbeddedEngine:
             SolveError: a step failed; the vertex's locations are attached.
             EngineUnavailable: this host lacks something; the hint says what.
         """
-        if sys.platform != "linux":
-            raise EngineUnavailable(
-                f"the embedded engine needs Linux, this is {sys.platform}",
-                hint="definitions, graphs and drawings work here; build on a Linux machine or in a virtual one",
-            )
+        require_linux()
         started = time.time()
         store = Store.open(self.root)
         with store.leases.lease() as lease:

@@ -244,16 +244,6 @@ class Store:
             ) from error
 
 
-def default_root() -> Path:
-    """Where the store is unless the user says otherwise: PYBUILD_ROOT, or pybuild in the XDG data folder."""
-    chosen = os.environ.get("PYBUILD_ROOT")
-    if chosen:
-        return Path(chosen)
-    data = os.environ.get("XDG_DATA_HOME", "")
-    base = Path(data) if data.startswith("/") else Path.home() / ".local" / "share"
-    return base / "pybuild"
-
-
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8").strip()

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from pybuild.errors import StoreError
-from pybuild.store.store import Store, default_root
+from pybuild.store.root import default_root
+from pybuild.store.store import Store
 from tests.fakes.processes import other_process
 
 
