@@ -17,7 +17,7 @@ from pybuild.oci import mediatypes
 from pybuild.oci.descriptor import Descriptor
 from pybuild.oci.imageconfig import History, ImageConfig, dump_image_config
 from pybuild.protocols import ExportInput
-from pybuild.store.layers import Hold, Layer, LayerForm, converted, layer_of
+from pybuild.store.layers import Hold, Layer, LayerForm, layer_of
 from pybuild.store.store import Store
 
 _DOCKER_TYPES = {
@@ -94,16 +94,12 @@ def assemble(
 
 
 def _layers(store: Store, keys: Sequence[str], form: LayerForm, hold: Hold) -> list[Layer]:
-    def one(key: str) -> Layer:
-        layer = layer_of(store, key, form, hold)
-        return converted(store, layer, form, hold) if form.force else layer
-
     if len(keys) < _THREADS:
-        return [one(key) for key in keys]
+        return [layer_of(store, key, form, hold) for key in keys]
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-        return list(pool.map(one, keys))
+        return list(pool.map(lambda key: layer_of(store, key, form, hold), keys))
 
 
 def _config(source: ExportInput, diff_ids: Sequence[Digest], created: Sequence[str]) -> ImageConfig:

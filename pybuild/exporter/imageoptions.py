@@ -63,12 +63,16 @@ def image_options(output: OutputSpec, own: tuple[str, ...], epoch: int | None, *
         force=given.flag("force-compression", default=False),
         epoch=epoch if given.flag("rewrite-timestamp", default=False) else None,
     )
+    annotations = {**given.below("annotation."), **given.below("annotation-manifest.")}
+    descriptor_annotations = given.below("annotation-manifest-descriptor.")
+    # Docker's own documents know neither zstd nor annotations.
+    oci = given.flag("oci-mediatypes", default=oci) or form.compression == "zstd"
     return ImageOptions(
         names=tuple(name for name in given.text("name").split(",") if name),
         form=form,
-        oci=given.flag("oci-mediatypes", default=oci),
-        annotations={**given.below("annotation."), **given.below("annotation-manifest.")},
-        descriptor_annotations=given.below("annotation-manifest-descriptor."),
+        oci=oci or bool(annotations or descriptor_annotations),
+        annotations=annotations,
+        descriptor_annotations=descriptor_annotations,
     )
 
 

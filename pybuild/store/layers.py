@@ -16,6 +16,7 @@ from pybuild.digest import Digest
 from pybuild.errors import NotFound
 from pybuild.oci import mediatypes
 from pybuild.oci.descriptor import Descriptor
+from pybuild.protocols import ContentInfo
 from pybuild.store.compression import Compression, Writable, compressed, compression_of
 from pybuild.store.layerdiff import write_layer
 from pybuild.store.store import Store
@@ -40,7 +41,10 @@ class Layer:
 
 @attrs.frozen(kw_only=True)
 class LayerForm:
-    """How a layer is stored. `level` None is the default of the compression; `force` also converts pulled layers."""
+    """How a layer is stored. `level` None is the default of the compression; `force` also converts pulled layers.
+
+    `epoch`: seconds since 1970 to which later times of files are set, in layers that are made here.
+    """
 
     compression: Compression = "gzip"
     level: int | None = None
@@ -69,16 +73,19 @@ def layer_of(store: Store, key: str, form: LayerForm, hold: Hold) -> Layer:
         StoreFull: no room for the blob.
     """
     labels = dict(store.snapshots.stat(key).labels)
-    if not form.force:
-        found = _remembered(store, labels, f"layer.{_ORIGIN}", hold)
-        if found is not None:
-            return found
+    origin = _remembered(store, labels, f"layer.{_ORIGIN}", hold)
+    if origin is not None and not (form.force and _compression(store, origin) != form.compression):
+        return origin
     found = _remembered(store, labels, form.label, hold)
     if found is not None:
         return found
     with store.locks.exclusive(f"layer:{key}:{form.label}"):
         found = _remembered(store, dict(store.snapshots.stat(key).labels), form.label, hold)
-        return found if found is not None else _make(store, key, form, hold)
+        if found is not None:
+            return found
+        layer = _make(store, key, form, hold) if origin is None else _convert(store, origin, form, hold)
+        store.snapshots.set_labels(key, _labels(form.label, layer))
+        return layer
 
 
 def remember(store: Store, key: str, layer: Layer) -> None:
@@ -129,26 +136,26 @@ def _make(store: Store, key: str, form: LayerForm, hold: Hold) -> Layer:
             write_layer(hashed, store.snapshots, key, epoch=form.epoch)
         hold(blob.digest)
         info = blob.commit()
-    descriptor = Descriptor(media_type=_MEDIA_TYPES[form.compression], digest=info.digest, size=info.size)
-    layer = Layer(descriptor=descriptor, diff_id=hashed.digest)
-    store.snapshots.set_labels(key, _labels(form.label, layer))
-    return layer
+    return Layer(descriptor=_descriptor(info, form), diff_id=hashed.digest)
 
 
-def converted(store: Store, layer: Layer, form: LayerForm, hold: Hold) -> Layer:
-    """A pulled layer in another compression: the same plain archive, so the same diff id."""
+def _convert(store: Store, layer: Layer, form: LayerForm, hold: Hold) -> Layer:
+    """A layer that came from elsewhere in another compression: the same plain archive, so the same diff id."""
     from pybuild.store.compression import decompressed
 
+    with store.content.open(layer.descriptor.digest) as stream, store.content.writer() as blob:
+        with decompressed(stream) as plain, compressed(blob, form.compression, form.level) as target:
+            while data := plain.read(1 << 20):
+                target.write(data)
+        hold(blob.digest)
+        info = blob.commit()
+    return Layer(descriptor=_descriptor(info, form), diff_id=layer.diff_id)
+
+
+def _descriptor(info: ContentInfo, form: LayerForm) -> Descriptor:
+    return Descriptor(media_type=_MEDIA_TYPES[form.compression], digest=info.digest, size=info.size)
+
+
+def _compression(store: Store, layer: Layer) -> Compression:
     with store.content.open(layer.descriptor.digest) as stream:
-        start = stream.read(4)
-        stream.seek(0)
-        if compression_of(start) == form.compression:
-            return layer
-        with store.content.writer() as blob:
-            with decompressed(stream) as plain, compressed(blob, form.compression, form.level) as target:
-                while data := plain.read(1 << 20):
-                    target.write(data)
-            hold(blob.digest)
-            info = blob.commit()
-    descriptor = Descriptor(media_type=_MEDIA_TYPES[form.compression], digest=info.digest, size=info.size)
-    return Layer(descriptor=descriptor, diff_id=layer.diff_id)
+        return compression_of(stream.read(4))
