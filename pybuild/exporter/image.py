@@ -94,12 +94,15 @@ def assemble(
 
 
 def _layers(store: Store, keys: Sequence[str], form: LayerForm, hold: Hold) -> list[Layer]:
+    def one(key: str) -> Layer:
+        return layer_of(store, key, form, hold)
+
     if len(keys) < _THREADS:
-        return [layer_of(store, key, form, hold) for key in keys]
+        return [one(key) for key in keys]
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-        return list(pool.map(lambda key: layer_of(store, key, form, hold), keys))
+        return list(pool.map(one, keys))
 
 
 def _config(source: ExportInput, diff_ids: Sequence[Digest], created: Sequence[str]) -> ImageConfig:
