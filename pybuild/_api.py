@@ -182,6 +182,8 @@ def request_for(
     args: Mapping[str, object] | None = None,
     platforms: Sequence[str] = (),
     no_cache: Sequence[str] = (),
+    passes: tuple[str, ...] | None = None,
+    squash: str = "",
 ) -> SolveRequest:
     """The request to an engine that builds `target`."""
     from pybuild.dsl.state import State
@@ -203,6 +205,8 @@ def request_for(
         no_cache=tuple(no_cache),
         target=name,
         source_date_epoch=_source_date_epoch(),
+        passes=passes,
+        squash=squash,
     )
 
 

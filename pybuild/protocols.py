@@ -468,10 +468,16 @@ class Engine(Protocol):
 
 @attrs.frozen(kw_only=True)
 class PassContext:
-    """What a pass may know."""
+    """What a pass may know.
+
+    `squash` is the range for the pass of that name (see passes/squash.py), "" for none. `record`, where somebody wants
+    to know, takes what a pass did: in words, the vertices before, and those that stand for them afterwards.
+    """
 
     platform: Platform
     resolver: MetadataResolver | None = None
+    squash: str = ""
+    record: Callable[[str, Sequence[Vertex], Sequence[Vertex]], None] | None = None
 
 
 class Pass(Protocol):

@@ -66,6 +66,8 @@ class SolveRequest:
         no_cache: vertex names or digests to run again; ("*",) is all of them.
         target: the target's name, for messages.
         source_date_epoch: seconds to clamp timestamps to, or None.
+        passes: names of the passes to run over the graph, in any order; None for the default ones.
+        squash: the range of steps whose layers shall become one (see passes/squash.py), "" for none.
     """
 
     graph: Graph
@@ -76,6 +78,8 @@ class SolveRequest:
     no_cache: tuple[str, ...] = ()
     target: str = ""
     source_date_epoch: int | None = None
+    passes: tuple[str, ...] | None = None
+    squash: str = ""
 
 
 @attrs.frozen(kw_only=True)

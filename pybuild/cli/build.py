@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pybuild.cli import flags
+from pybuild.cli import flags, passflags
 
 if TYPE_CHECKING:
     import argparse
@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--graph", metavar="FILE", help="draw the graph there, with what ran and how long (.svg, .png, .dot, .html ...)"
     )
     add("--engine", choices=("auto", "embedded"), default="auto", help="what builds (default: auto)")
+    passflags.add_passes(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -102,6 +103,7 @@ def _check(options: argparse.Namespace, outputs: Sequence[OutputSpec]) -> None:
     if options.graph:
         _check_graph(Path(options.graph))
     flags.platforms_of(options)
+    passflags.passes_of(options)
     from pybuild.oci.reference import parse_reference
 
     for tag in options.tag:
@@ -151,7 +153,15 @@ def _build(
     named = [_with_names(output, options.tag) for output in outputs]
     platforms = flags.platforms_of(options) or list(wanted.platforms)
     no_cache = ["*"] if options.no_cache else [name for text in options.no_cache_filter for name in text.split(",")]
-    request = attrs.evolve(request_for(state, named, platforms=platforms, no_cache=no_cache), target=wanted.name)
+    request = request_for(
+        state,
+        named,
+        platforms=platforms,
+        no_cache=no_cache,
+        passes=passflags.passes_of(options),
+        squash=options.squash,
+    )
+    request = attrs.evolve(request, target=wanted.name)
     engine, session = engine_for(options.engine), session_for(secrets)
     mode: Mode = "quiet" if options.quiet else options.progress
     with display(mode) as sink:

@@ -1,4 +1,4 @@
-"""`pybuild graph`: draw or explain the graph of a target, without an engine."""
+"""`pybuild graph`: draw the graph of a target, without an engine."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pybuild.cli import flags
+from pybuild.cli import flags, passflags
 
 if TYPE_CHECKING:
     import argparse
+
+    from pybuild.dsl.state import State
+    from pybuild.viz.drawing import Drawing
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what differs between two git revisions; REV alone: between it and the work tree",
     )
     add("--optimized", action="store_true", help="after the passes that need no lookup")
+    passflags.add_passes(parser, shows="draw the graph before the passes and after each that changes it")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,15 +42,16 @@ def run(options: argparse.Namespace) -> int:
         return command.run(options)
     if options.format == "markdown":
         raise flags.UsageError("markdown is a format of --diff", hint="use mermaid for a graph alone")
-    from pybuild.viz.drawing import Drawing, format_of
+    from pybuild.viz.drawing import format_of
 
     path = None if options.output in (None, "-") else Path(options.output)
     with flags.value_of("--output"):
         chosen = options.format or ("text" if path is None else format_of(path))
     if path is None and chosen in ("png", "pdf") and sys.stdout.isatty():
         raise flags.UsageError(f"{chosen} is not written to a terminal", hint=f"add -o graph.{chosen}")
+    passflags.passes_of(options)
     _, _, state = flags.load(options)
-    drawing = Drawing(state.graph(optimized=options.optimized), format=chosen)
+    drawing = _drawing(options, state, chosen)
     if path is not None:
         try:
             drawing.save(path, chosen)
@@ -57,3 +62,20 @@ def run(options: argparse.Namespace) -> int:
         sys.stdout.buffer.write(drawing.data)
         sys.stdout.buffer.flush()
     return 0
+
+
+def _drawing(options: argparse.Namespace, state: State, chosen: str) -> Drawing:
+    from pybuild.viz.drawing import Drawing
+
+    graph = state.graph()
+    if not (options.optimized or options.passes is not None or options.level != 1 or options.squash):
+        return Drawing(graph, format=chosen)
+    from pybuild.platform import host_platform
+
+    made, reports = passflags.optimized(options, graph, state.platform or host_platform())
+    if options.optimized or options.passes is None:
+        return Drawing(made, format=chosen)
+    from pybuild.viz.sequence import SequenceDrawing
+
+    after = [(f"after {report.name}", report.graph_after) for report in reports if report.changed]
+    return SequenceDrawing([("as written", graph), *after], format=chosen)

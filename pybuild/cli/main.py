@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 COMMANDS = {
     "build": "build a target and export the result",
     "targets": "list the targets of a Buildfile",
-    "graph": "draw or explain the graph of a target",
+    "graph": "draw the graph of a target",
+    "explain": "list the steps of a target, and what the passes do to them",
     "plan": "say what a build would run, and why, without running anything",
     "du": "list what the store holds",
     "prune": "remove what the store need not hold",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pybuild.cli import flags
+from pybuild.cli import flags, passflags
 
 if TYPE_CHECKING:
     import argparse
@@ -16,6 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     flags.add_target(parser)
     parser.add_argument("--no-cache", action="store_true", help="as if every step had to run")
+    passflags.add_passes(parser)
     flags.add_format(parser)
 
 
@@ -23,11 +24,14 @@ def run(options: argparse.Namespace) -> int:
     """Run the command."""
     from pybuild._api import engine_for, request_for, session_for
 
+    passes = passflags.passes_of(options)
     _, _, state = flags.load(options)
     request = request_for(
         state,
         platforms=flags.platforms_of(options),
         no_cache=["*"] if options.no_cache else [],
+        passes=passes,
+        squash=options.squash,
     )
     plan = engine_for("auto").plan(request, session_for())
     if options.format == "json":

@@ -20,7 +20,7 @@ from pybuild.engine.imageresult import apply_patch, base_config, image_reference
 from pybuild.errors import InternalError, SolveError
 from pybuild.llb.vertex import Edge, Graph
 from pybuild.oci.imageconfig import ImageConfig
-from pybuild.passes.pipeline import run_passes
+from pybuild.passes.pipeline import passes_named, run_passes
 from pybuild.platform import host_platform, require_linux
 from pybuild.protocols import (
     EngineInfo,
@@ -251,8 +251,8 @@ class Build:
         self.request = request
         self._session = session
         self.sources = SourceSet(store, session, request.platform, pins)
-        context = PassContext(platform=request.platform, resolver=self.sources)
-        self.graph: Graph = run_passes(request.graph, context)
+        context = PassContext(platform=request.platform, resolver=self.sources, squash=request.squash)
+        self.graph: Graph = run_passes(request.graph, context, passes_named(request.passes))
         self.job = Job(self.graph, request.no_cache)
         self.planner = Planner(store.cache, self.sources, SnapshotContents(store))
 

@@ -181,6 +181,7 @@ class Graph:
 
     Args:
         heads: the results, in order; None stands for an empty file system (scratch).
+        order: `vertices`, for whoever knows them already.
 
     Example:
         >>> Graph([]).vertices
@@ -190,9 +191,9 @@ class Graph:
     __slots__ = ("_vertices", "heads")
     heads: tuple[Edge | None, ...]
 
-    def __init__(self, heads: Iterable[Edge | None]) -> None:
+    def __init__(self, heads: Iterable[Edge | None], *, order: Sequence[Vertex] | None = None) -> None:
         self.heads = tuple(heads)
-        self._vertices: tuple[Vertex, ...] | None = None
+        self._vertices: tuple[Vertex, ...] | None = None if order is None else tuple(order)
 
     @property
     def vertices(self) -> tuple[Vertex, ...]:

@@ -97,28 +97,34 @@ def rewrite(graph: Graph, change: Callable[[Vertex], Vertex | Edge]) -> Graph:
             Returning the vertex keeps it; returning an Edge makes every user of the vertex use that edge instead (only
             for vertices with one output).
     """
-    made: dict[int, Vertex | Edge] = {}
+    made: dict[int, Vertex | Edge] = {}  # only of what changed: most passes leave most vertices alone
 
     def follow(edge: Edge) -> Edge:
-        target = made[id(edge.vertex)]
+        target = made.get(id(edge.vertex))
+        if target is None:
+            return edge
         return target if isinstance(target, Edge) else Edge(target, edge.output)
 
-    touched = False
+    order: list[Vertex] = []
+    same_order = True
     for vertex in graph.vertices:
-        inputs = tuple([follow(edge) for edge in vertex.inputs])
-        moved = any(
-            new.vertex is not old.vertex or new.output != old.output
-            for new, old in zip(inputs, vertex.inputs, strict=True)
-        )
-        visits = tuple([follow(Edge(below)).vertex for below in vertex.visits])
-        moved = moved or any(new is not old for new, old in zip(visits, vertex.visits, strict=True))
-        current = vertex.replace(inputs=inputs, visits=visits) if moved else vertex
+        current = vertex
+        if made and any(id(below) in made for below in (*[edge.vertex for edge in vertex.inputs], *vertex.visits)):
+            visits = [follow(Edge(below)).vertex for below in vertex.visits]
+            current = vertex.replace(inputs=[follow(edge) for edge in vertex.inputs], visits=visits)
         result = change(current)
-        touched = touched or result is not vertex
-        made[id(vertex)] = result
-    if not touched:
+        if result is not vertex:
+            made[id(vertex)] = result
+        if isinstance(result, Edge):
+            same_order = False
+        else:
+            same_order = same_order and result.inputs is current.inputs
+            order.append(result)
+    if not made:
         return graph
-    return Graph(None if edge is None else follow(edge) for edge in graph.heads)
+    heads = [None if edge is None else follow(edge) for edge in graph.heads]
+    # Where nothing was taken out, the order is what the walk would find again.
+    return Graph(heads, order=order if same_order else None)
 
 
 def consumers(graph: Graph) -> dict[int, list[tuple[Vertex, int]]]:

@@ -17,18 +17,15 @@ from pybuild.llb.walk import unflatten
 from pybuild.protocols import PassContext
 
 
-def dedupe(graph: Graph, _context: PassContext, /) -> Graph:
+def dedupe(graph: Graph, context: PassContext, /) -> Graph:
     """Run the pass."""
     if len({vertex.digest for vertex in graph.vertices}) == len(graph.vertices):
         return graph
-    first: dict[str, int] = {}
-    united: list[Vertex] = []
+    equal: dict[str, list[Vertex]] = {}
     for vertex in graph.vertices:
-        number = first.setdefault(vertex.digest, len(united))
-        if number == len(united):
-            united.append(vertex)
-        else:
-            united[number] = _unite(united[number], vertex)
+        equal.setdefault(vertex.digest, []).append(vertex)
+    first = {digest: number for number, digest in enumerate(equal)}
+    united = [_united(vertices, context) for vertices in equal.values()]
     # The first of equal vertices stands before every user of any of them, so this is still a topological order.
     rows = [
         (
@@ -40,33 +37,57 @@ def dedupe(graph: Graph, _context: PassContext, /) -> Graph:
         )
         for vertex in united
     ]
-    made = unflatten(rows)
-    return Graph(None if edge is None else Edge(made[first[edge.vertex.digest]], edge.output) for edge in graph.heads)
+    rebuilt = unflatten(rows)
+    return Graph(
+        None if edge is None else Edge(rebuilt[first[edge.vertex.digest]], edge.output) for edge in graph.heads
+    )
 
 
-def _unite(kept: Vertex, other: Vertex) -> Vertex:
-    left, right = kept.metadata, other.metadata
-    if left.local_dir != right.local_dir:
+def _united(vertices: list[Vertex], context: PassContext) -> Vertex:
+    """One vertex of equal ones. Linear, however many there are."""
+    kept = vertices[0]
+    if len(vertices) == 1:
+        return kept
+    for other in vertices[1:]:
+        _check_directory(kept, other)
+    made = kept.replace(
+        metadata=_united_metadata([vertex.metadata for vertex in vertices]),
+        locations=tuple(dict.fromkeys(place for vertex in vertices for place in vertex.locations)),
+    )
+    if context.record is not None:
+        context.record("united", vertices, [made])
+    return made
+
+
+def _check_directory(kept: Vertex, other: Vertex) -> None:
+    left, right = kept.metadata.local_dir, other.metadata.local_dir
+    if left != right:
         name = kept.name.partition("://")[2] or kept.name
         raise DefinitionError(
-            f'two directories share the name "{name}": "{left.local_dir}" and "{right.local_dir}"',
+            f'two directories share the name "{name}": "{left}" and "{right}"',
             locations=[*other.locations[:1], *kept.locations[:1]],
             hint="give one of them another name, such as local(..., name=...)",
         )
-    known = set(kept.locations)
-    locations = (*kept.locations, *(place for place in other.locations if place not in known))
-    return kept.replace(metadata=_united_metadata(left, right), locations=locations)
 
 
-def _united_metadata(left: Metadata, right: Metadata) -> Metadata:
-    if left == right:
-        return left
-    return Metadata(
-        ignore_cache=left.ignore_cache or right.ignore_cache,
-        description=tuple(sorted({**dict(left.description), **dict(right.description)}.items())),
-        export_cache=left.export_cache if right.export_cache is None else right.export_cache,
-        caps=tuple(sorted({*left.caps, *right.caps})),
-        progress_group=right.progress_group or left.progress_group,
-        resources=right.resources or left.resources,
-        local_dir=left.local_dir,
+def _united_metadata(all_of_them: list[Metadata]) -> Metadata:
+    first = all_of_them[0]
+    if all(other == first for other in all_of_them):
+        return first
+    description: dict[str, str] = {}
+    caps: set[str] = set()
+    export_cache, progress_group, resources = first.export_cache, first.progress_group, first.resources
+    for other in all_of_them:
+        description.update(other.description)
+        caps.update(other.caps)
+        export_cache = export_cache if other.export_cache is None else other.export_cache
+        progress_group = other.progress_group or progress_group
+        resources = other.resources or resources
+    return first.replace(
+        ignore_cache=any(other.ignore_cache for other in all_of_them),
+        description=tuple(sorted(description.items())),
+        export_cache=export_cache,
+        caps=tuple(sorted(caps)),
+        progress_group=progress_group,
+        resources=resources,
     )

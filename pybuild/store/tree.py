@@ -41,7 +41,8 @@ _KINDS = {
     statmod.S_IFIFO: FileKind.FIFO,
     statmod.S_IFSOCK: FileKind.SOCKET,
 }
-_EMPTY_ROOT = os.stat_result((statmod.S_IFDIR | 0o755, 0, 0, 2, 0, 0, 0, 0, 0, 0))
+# The times once more as floats and in nanoseconds: left out, they would be None.
+_EMPTY_ROOT = os.stat_result((statmod.S_IFDIR | 0o755, 0, 0, 2, 0, 0, 0, *[0] * 3, *[0.0] * 3, *[0] * 3))
 
 
 class Entry:

@@ -44,6 +44,7 @@ def test_the_empty_tree() -> None:
     assert names(tree) == []
     assert tree.root.kind is FileKind.DIRECTORY
     assert stat.S_IMODE(tree.root.stat.st_mode) == 0o755
+    assert tree.root.stat.st_mtime_ns == 0  # it can be copied, with its time
     assert tree.lookup("/a") is None
 
 

@@ -1,0 +1,54 @@
+"""`pybuild explain`: the steps of a target as text, and which pass did what to them. Nothing is run or looked up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pybuild.cli import flags, passflags
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from pybuild.llb.vertex import Graph
+    from pybuild.passes.pipeline import PassReport
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    flags.add_target(parser)
+    passflags.add_passes(parser, shows="say what each pass did and what it saves")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="how to print (default: text)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    from pybuild.platform import host_platform, parse_platform
+
+    passflags.passes_of(options)
+    platforms = flags.platforms_of(options)
+    _, _, state = flags.load(options)
+    platform = parse_platform(platforms[0]) if platforms else state.platform or host_platform()
+    graph, reports = passflags.optimized(options, state.graph(), platform)
+    if options.format == "json":
+        print(_as_json(graph, reports))
+        return 0
+    from pybuild.viz.text import explain
+
+    print(explain(graph))
+    if options.passes is not None:
+        from pybuild.cli.receipts import to_text
+
+        print(f"\n{to_text(reports)}")
+    return 0
+
+
+def _as_json(graph: Graph, reports: Sequence[PassReport]) -> str:
+    import json
+
+    import attrs
+
+    from pybuild.cli.receipts import to_json
+    from pybuild.viz.model import model_of
+
+    return json.dumps({**attrs.asdict(model_of(graph)), "passes": to_json(reports)}, indent=2)
