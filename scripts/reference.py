@@ -47,7 +47,7 @@ def actions(command: str) -> list[argparse.Action]:
 
 def row(action: argparse.Action) -> str:
     """One argument as a row of a table."""
-    value = action.metavar or ("" if action.nargs == 0 else "|".join(action.choices or ()))
+    value = action.metavar or ("" if action.nargs == 0 else "|".join(map(str, action.choices or ())))
     names = ", ".join(action.option_strings) or str(value)
     shown = f"{names} {value}" if action.option_strings and value else names
     return f"| `{in_cell(shown)}` | {in_cell(action.help or '')} |"

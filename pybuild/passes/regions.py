@@ -19,7 +19,7 @@ Made = tuple[int, object]
 class _Node:
     """A path: the member that writes it, or the first one that passes it on its way, and how that creates it."""
 
-    children: dict[str, _Node] = attrs.field(factory=lambda: dict[str, _Node]())
+    children: dict[str, _Node] = attrs.field(factory=dict["str", "_Node"])
     writer: int = -1
     made: Made | None = None
     passed: int = -1
