@@ -57,7 +57,9 @@ class LateExecutor:
     def _make(self) -> OciExecutor:
         scratch = self._state.path / "probe"
         scratch.mkdir(exist_ok=True)
-        runtime = find_runtime(cache=self._root / "runtime", scratch=scratch, rootless=self._rootless)
+        runtime = find_runtime(
+            cache=self._root / "runtime", scratch=scratch, worker=self._state.name, rootless=self._rootless
+        )
         return OciExecutor(runtime, self._state, self._network)
 
 

@@ -6,6 +6,7 @@ with the worker's namespaces; empty as they are then, they can be removed by any
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 
@@ -30,12 +31,21 @@ def hierarchies(root: str = _ROOT) -> Iterator[str]:
     yield from (entry.path for entry in entries if entry.is_dir() and not entry.is_symlink())
 
 
-def remove_worker(worker: str, *, root: str = _ROOT) -> None:
-    """Remove the control groups of a worker that has ended; those with processes in them stay."""
+def remove_worker(worker: str, *, root: str = _ROOT) -> bool:
+    """Remove the control groups of a worker that has ended; those with processes in them stay.
+
+    The kernel takes its time: a process that was killed is in its group until it has given back all that it held,
+    which is after its locks are free and its command line is gone.
+
+    Returns:
+        Whether nothing is left that a later call could remove.
+    """
+    busy = False
     for hierarchy in hierarchies(root):
         top = f"{hierarchy}/{PARENT}/{worker}"
         for directory, _, _ in os.walk(top, topdown=False):
             try:
                 os.rmdir(directory)
-            except OSError:
-                continue
+            except OSError as error:
+                busy = busy or error.errno in (errno.EBUSY, errno.ENOTEMPTY)
+    return not busy

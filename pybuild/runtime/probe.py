@@ -19,7 +19,7 @@ import attrs
 from pybuild.errors import EngineUnavailable
 from pybuild.llb.meta import NetMode
 from pybuild.protocols import ProcessSpec
-from pybuild.runtime.cgroups import cgroups_path, remove_worker
+from pybuild.runtime.cgroups import cgroups_path
 from pybuild.runtime.runtimelog import runtime_errors
 from pybuild.runtime.spec import MOUNT_POINTS, encode, host_facts, runtime_spec
 
@@ -48,12 +48,13 @@ class Runtime:
     rootless: bool = False
 
 
-def find_runtime(*, cache: Path, scratch: Path, rootless: bool) -> Runtime:
+def find_runtime(*, cache: Path, scratch: Path, worker: str, rootless: bool) -> Runtime:
     """The first candidate that runs a container. Must be called in the worker's namespaces.
 
     Args:
         cache: file that remembers which one works; any content that does not fit is ignored.
         scratch: an existing directory for temporary files.
+        worker: whose control groups the containers get, so that they are swept with the worker's.
         rootless: whether the worker is in a user namespace.
 
     Raises:
@@ -72,7 +73,7 @@ def find_runtime(*, cache: Path, scratch: Path, rootless: bool) -> Runtime:
         identity = _identity(runtime)
         if identity in known:
             return runtime
-        problem = try_runtime(runtime, scratch)
+        problem = try_runtime(runtime, scratch, worker)
         if not problem:
             _write_cache(cache, [*known, identity])
             return runtime
@@ -83,18 +84,14 @@ def find_runtime(*, cache: Path, scratch: Path, rootless: bool) -> Runtime:
     )
 
 
-def try_runtime(runtime: Runtime, scratch: Path) -> str:
+def try_runtime(runtime: Runtime, scratch: Path, worker: str) -> str:
     """Run a container that does nothing; returns what went wrong, "" when nothing did."""
     with tempfile.TemporaryDirectory(dir=scratch, prefix="probe-") as name:
-        directory = Path(name)
-        try:
-            return _run_probe(runtime, directory)
-        finally:
-            remove_worker(directory.name)
+        return _run_probe(runtime, Path(name), worker)
 
 
-def _run_probe(runtime: Runtime, directory: Path) -> str:
-    _write_bundle(runtime, directory)
+def _run_probe(runtime: Runtime, directory: Path, worker: str) -> str:
+    _write_bundle(runtime, directory, worker)
     log = directory / "log"
     command = [str(runtime.path), *runtime.options, "--root", str(directory / "state"), "--log", str(log)]
     command += ["--log-format", "json", "run", "--bundle", str(directory), directory.name]
@@ -118,7 +115,7 @@ def _runtime(path: Path, *, rootless: bool) -> Runtime:
     return Runtime(name=name, path=path, options=options, rootless=rootless)
 
 
-def _write_bundle(runtime: Runtime, directory: Path) -> None:
+def _write_bundle(runtime: Runtime, directory: Path, worker: str) -> None:
     rootfs = directory / "rootfs"
     for target in MOUNT_POINTS:
         (rootfs / target.lstrip("/")).mkdir(parents=True)
@@ -129,7 +126,7 @@ def _write_bundle(runtime: Runtime, directory: Path) -> None:
         ProcessSpec(args=("/exit",), env=(), cwd="/", network=NetMode.NONE),
         host=host_facts(rootless=runtime.rootless),
         rootfs=str(rootfs),
-        cgroups_path=cgroups_path(directory.name, "probe"),
+        cgroups_path=cgroups_path(worker, directory.name),
     )
     (directory / "config.json").write_bytes(encode(spec))
 

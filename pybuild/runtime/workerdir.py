@@ -2,7 +2,7 @@
 
 What is in the memory file system (bundles, the runtime's state, secrets) nobody else sees, never reaches a disk, and
 is gone with the worker. `sweep` removes what remains of workers that ended without closing: the directory itself and
-their control groups.
+their control groups. The lock file goes last, when all else is gone: it is what leads the next sweep to the rest.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pybuild.runtime import cgroups
 from pybuild.runtime.mount import private_tmpfs
 
 _LOCK_SUFFIX = ".lock"
+#: A lock file that is not locked yet.
+_NEW_SUFFIX = ".new"
 
 
 class WorkerDir:
@@ -44,26 +46,40 @@ class WorkerDir:
         self.name = f"{os.getpid()}-{secrets.token_hex(6)}"
         self.path = self._base / self.name
         try:
-            lock = os.open(f"{self.path}.new", os.O_CREAT | os.O_RDWR, 0o600)
-            self._stack.callback(os.close, lock)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            # Only now may others see it: an unlocked file would be taken for one of the dead.
-            os.rename(f"{self.path}.new", f"{self.path}{_LOCK_SUFFIX}")
+            self._stack.callback(os.close, _locked_file(self.path))
         except OSError as error:
             raise StoreError(f'cannot write to "{self._base}": {error.strerror}') from error
-        self._stack.callback(_remove, self._base, self.name)
+        self._stack.callback(_remove, self._base, f"{self.name}{_LOCK_SUFFIX}")
         self._stack.enter_context(private_tmpfs(self.path))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+        # What was still dying when this worker started is gone by now.
+        sweep(self._base)
+
+
+def _locked_file(path: Path) -> int:
+    """Make the worker's lock file and lock it before it can be seen under its name; returns its descriptor."""
+    while True:
+        lock = os.open(f"{path}{_NEW_SUFFIX}", os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            os.rename(f"{path}{_NEW_SUFFIX}", f"{path}{_LOCK_SUFFIX}")
+        except FileNotFoundError:
+            os.close(lock)  # a sweep came between making and locking it, and took it for one of the dead
+        except OSError:
+            os.close(lock)
+            raise
+        else:
+            return lock
 
 
 def sweep(base: Path) -> int:
-    """Remove what workers left behind that were killed; returns how many there were."""
+    """Remove what workers left behind that were killed; returns of how many nothing is left now."""
     removed = 0
     for entry in list(os.scandir(base)) if base.is_dir() else []:
-        if not entry.name.endswith(_LOCK_SUFFIX):
+        if not entry.name.endswith((_LOCK_SUFFIX, _NEW_SUFFIX)):
             continue
         try:
             lock = os.open(entry.path, os.O_RDWR)
@@ -71,8 +87,7 @@ def sweep(base: Path) -> int:
             continue
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(base, entry.name.removesuffix(_LOCK_SUFFIX))
-            removed += 1
+            removed += _remove(base, entry.name)
         except BlockingIOError:
             continue
         finally:
@@ -80,10 +95,14 @@ def sweep(base: Path) -> int:
     return removed
 
 
-def _remove(base: Path, name: str) -> None:
-    cgroups.remove_worker(name)
-    for action, path in ((os.rmdir, base / name), (os.unlink, base / f"{name}{_LOCK_SUFFIX}")):
+def _remove(base: Path, lock_name: str) -> bool:
+    """Remove what there is of a worker, and the file that says so unless something has to stay; whether it is gone."""
+    name = lock_name.rpartition(".")[0]
+    if not cgroups.remove_worker(name):
+        return False
+    for action, path in ((os.rmdir, base / name), (os.unlink, base / lock_name)):
         try:
             action(path)
         except OSError:
             continue
+    return True

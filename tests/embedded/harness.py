@@ -110,7 +110,7 @@ def in_worker(function: Callable[[Harness], Awaitable[object]], base: Path, root
 
 async def _serve(function: Callable[[Harness], Awaitable[object]], base: Path, lower: str, *, rootless: bool) -> None:
     with WorkerDir(base / "workers") as state:
-        runtime = find_runtime(cache=base / "runtime", scratch=state.path, rootless=rootless)
+        runtime = find_runtime(cache=base / "runtime", scratch=state.path, worker=state.name, rootless=rootless)
         for name in ("upper", "work"):
             (base / name).mkdir(exist_ok=True)
         target = state.path / "root"

@@ -64,14 +64,20 @@ def wait_for(condition: object, what: str) -> None:
 
 
 def sleeping(mark: str) -> list[int]:
-    return [pid for pid in processes_of(mark) if Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"sleep\x00")]
+    return [pid for pid in processes_of(mark) if _arguments(pid).startswith(b"sleep\x00")]
+
+
+def _arguments(pid: int) -> bytes:
+    """The command line of a process; nothing when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def relation(base: Path) -> tuple[int, int, int]:
     """The waiter, init and worker, told apart by who is whose parent."""
-    ours = [
-        pid for pid in processes_of(str(base)) if b"tests.embedded.harness" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]
+    ours = [pid for pid in processes_of(str(base)) if b"tests.embedded.harness" in _arguments(pid)]
     parents = {pid: int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) for pid in ours}
     waiter = next(pid for pid in ours if parents[pid] not in ours)
     init = next(pid for pid in ours if _inner_pid(pid) == 1)
@@ -126,6 +132,27 @@ def test_sweeping_spares_the_living(small_root: Path, tmp_path: Path) -> None:
     process.kill()
     process.wait()
     wait_for(lambda: sweep(tmp_path / "workers") == 1, "the dead worker is not recognized")
+
+
+def test_control_groups_that_are_still_in_use_are_remembered(tmp_path: Path) -> None:
+    name = f"1-{tmp_path.name}"
+    group = Path(next(iter(cgroups.hierarchies())), cgroups.PARENT, name, "step")
+    group.mkdir(parents=True)
+    (tmp_path / f"{name}.lock").touch()
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        (group / "cgroup.procs").write_text(str(process.pid))
+        assert sweep(tmp_path) == 0
+        assert (tmp_path / f"{name}.lock").exists()
+        process.kill()
+    wait_for(lambda: sweep(tmp_path) == 1, "the group stays in use")
+    assert not group.parent.exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_worker_killed_before_it_could_lock_its_file_leaves_none(tmp_path: Path) -> None:
+    (tmp_path / "1-abc.new").touch()
+    assert sweep(tmp_path) == 1
+    assert list(tmp_path.iterdir()) == []
 
 
 async def exit_code(harness: Harness) -> None:
