@@ -9,6 +9,8 @@ from pybuild.cli import flags
 if TYPE_CHECKING:
     import argparse
 
+    from pybuild.dsl.args import Parameter
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
@@ -35,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
                         "name": parameter.name,
                         "type": parameter.type_name,
                         "required": parameter.required,
-                        "default": None if parameter.required else str(parameter.default),
+                        "default": None if parameter.required else parameter.default_text,
                     }
                     for parameter in target.parameters
                 ],
@@ -44,15 +46,18 @@ def run(options: argparse.Namespace) -> int:
         ]
         print(json.dumps(listed, indent=2))
         return 0
-    rows = [("TARGET", "ARGUMENTS", "DESCRIPTION")]
+    rows = [("TARGET", "DESCRIPTION")]
     for target in buildfile.targets.values():
-        arguments = [
-            f"{parameter.name}: {parameter.type_name}" + ("" if parameter.required else f" = {parameter.default!r}")
-            for parameter in target.parameters
-        ]
         star = " *" if target is buildfile.default else ""
-        rows.append((f"{target.name}{star}", ", ".join(arguments), target.description))
+        rows.append((f"{target.name}{star}", target.description))
+        rows += [_argument(parameter) for parameter in target.parameters]
     flags.print_table(rows)
     if buildfile.default is not None:
         print("* is built by default")
     return 0
+
+
+def _argument(parameter: Parameter) -> tuple[str, str]:
+    """An argument as it is given on the command line, and what it may be."""
+    value = "..." if parameter.required else parameter.default_text
+    return f"  --arg {parameter.name}={value}", parameter.type_name + (", required" if parameter.required else "")

@@ -18,6 +18,7 @@ from pybuild.location import Location
 REQUIRED = inspect.Parameter.empty
 _TRUE = frozenset({"1", "true", "yes", "on", "t", "y"})
 _FALSE = frozenset({"0", "false", "no", "off", "f", "n"})
+_SEQUENCES = (list, tuple, Sequence)
 _SIMPLE = (str, int, float, bool, Path)
 
 
@@ -38,6 +39,13 @@ class Parameter:
     def type_name(self) -> str:
         """The type as people write it."""
         return describe(self.hint)
+
+    @property
+    def default_text(self) -> str:
+        """The default as it would be given on the command line; empty where there is none, or it is None or empty."""
+        if self.required or self.default is None:
+            return ""
+        return _as_text(self.default)
 
     def convert(self, text: str) -> object:
         """The value that `text` stands for.
@@ -126,6 +134,8 @@ def _listing(intro: str, known: Mapping[str, object]) -> str:
 
 def _convert(text: str, hint: Any) -> object:
     origin = get_origin(hint)
+    if origin in _SEQUENCES:
+        return _convert_sequence(text, hint)
     if origin is Union or origin is UnionType:
         return _convert_union(text, hint)
     if origin is Literal:
@@ -151,6 +161,28 @@ def _convert(text: str, hint: Any) -> object:
     if hint is str or hint is Any:
         return text
     raise ValueError(f"usable: {describe(hint)} cannot be given as text")
+
+
+def _convert_sequence(text: str, hint: Any) -> object:
+    """Items separated by commas; a tuple annotated with a fixed number of items takes just that many."""
+    kinds = get_args(hint)
+    texts = [part.strip() for part in text.split(",")] if text else []
+    if get_origin(hint) is tuple and kinds[-1] is not Ellipsis:
+        if len(texts) != len(kinds):
+            raise ValueError(f"{len(kinds)} values separated by commas")
+        return tuple(_convert(part, kind) for part, kind in zip(texts, kinds, strict=True))
+    values = [_convert(part, kinds[0]) for part in texts]
+    return values if get_origin(hint) in (list, Sequence) else tuple(values)
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return ",".join(_as_text(item) for item in cast("Sequence[object]", value))
+    return str(value)
 
 
 def _convert_union(text: str, hint: Any) -> object:

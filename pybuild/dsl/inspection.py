@@ -16,6 +16,7 @@ from pybuild.llb.vertex import Edge, Graph, Vertex
 from pybuild.platform import Platform, host_platform
 
 if TYPE_CHECKING:
+    from pybuild.llb.definition import Definition
     from pybuild.viz.drawing import Drawing
 
 _NOTEBOOK_LIMIT = 200
@@ -54,6 +55,33 @@ class Inspectable(ABC):
         graph = Graph([self.head])
         _check_directories(graph.vertices)
         return _optimized(graph, self.platform or host_platform()) if optimized else graph
+
+    @public
+    def definition(self, *, platform: Platform | str | None = None) -> Definition:
+        """The graph in BuildKit's wire form: what `buildctl build` takes, and the digests that its cache goes by.
+
+        Images keep the references they were written with: an engine resolves them.
+
+        Args:
+            platform: what to build for; that of the state, or else this machine's, by default.
+
+        Raises:
+            UnresolvedError: a step inherits something from an image, whose config is not known here.
+
+        Example:
+            >>> from pybuild import image
+            >>> len(image("alpine").write("/motd", "welcome").definition(platform="linux/amd64").ops)
+            3
+        """
+        from pybuild.llb.marshal import MarshalOptions, marshal
+        from pybuild.passes.pipeline import run_passes
+        from pybuild.platform import parse_platform
+        from pybuild.protocols import PassContext
+
+        wanted = parse_platform(platform) if isinstance(platform, str) else platform
+        wanted = wanted or self.platform or host_platform()
+        graph = run_passes(self.graph(), PassContext(platform=wanted))
+        return marshal(graph, MarshalOptions(platform=wanted))
 
     @public
     def explain(self, *, optimized: bool = True) -> str:

@@ -34,7 +34,7 @@ def resolve(graph: Graph, context: PassContext, /) -> Graph:
 
     Raises:
         SourceFetchError: an image cannot be looked up.
-        UnresolvedError: there is something to look up, but no resolver.
+        UnresolvedError: a step inherits something from an image, and there is no resolver.
     """
     return rewrite(graph, _Resolver(context).change)
 
@@ -62,6 +62,8 @@ class _Resolver:
         return vertex
 
     def _pin(self, vertex: Vertex, op: SourceOp) -> Vertex:
+        if self._context.resolver is None:
+            return vertex  # an engine resolves what is not pinned by itself
         found = self._look_up(vertex)
         if found.identifier == op.identifier:
             return vertex
@@ -70,7 +72,9 @@ class _Resolver:
     def _look_up(self, vertex: Vertex) -> SourceMetadata:
         if self._context.resolver is None:
             raise UnresolvedError(
-                f'"{vertex.name}" must be looked up first', locations=vertex.locations, hint="build it, or plan it"
+                f'a step inherits from "{vertex.name}", which must be looked up first',
+                locations=vertex.locations,
+                hint="build it, or plan it",
             )
         platform = vertex.constraints.platform or self._context.platform
         key = (vertex.digest, platform)

@@ -18,9 +18,18 @@ def test_targets(run: Run) -> None:
     assert printed.code == 0
     assert printed.err == ""
     lines = printed.out.splitlines()
-    assert lines[0].split() == ["TARGET", "ARGUMENTS", "DESCRIPTION"]
-    assert lines[1].split() == ["tools", "version:", "str", "=", "'3.20'", "Compile."]
-    assert lines[2].startswith("app *   version: str = '1', debug: bool = False, jobs: int = 2  The image.")
+    assert [line.split() for line in lines[:3]] == [
+        ["TARGET", "DESCRIPTION"],
+        ["tools", "Compile."],
+        ["--arg", "version=3.20", "str"],
+    ]
+    assert [line.split() for line in lines[3:7]] == [
+        ["app", "*", "The", "image."],
+        ["--arg", "version=1", "str"],
+        ["--arg", "debug=false", "bool"],
+        ["--arg", "jobs=2", "int"],
+    ]
+    assert lines[7] == "* is built by default"
 
 
 def test_targets_as_json(run: Run) -> None:
