@@ -11,7 +11,7 @@ import functools
 import types
 from collections import abc
 from collections.abc import Callable, Mapping
-from enum import Enum
+from enum import EnumType
 from typing import (
     Any,
     Literal,
@@ -243,8 +243,8 @@ def describe(hint: Any) -> str:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Literal:
         return " or ".join(repr(each) for each in arguments)
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return " or ".join(member.name for member in hint)
+    if isinstance(hint, EnumType):
+        return " or ".join(cast("Mapping[str, object]", hint.__members__))
     if hint is type(None):
         return "None"
     if hint is Ellipsis:

@@ -205,12 +205,16 @@ class ExecError(SolveError):
         argv: the command as run.
         exit_code_of_step: the process's own exit code, or 128 + signal.
         log: the whole output of the step.
+        started: False when there was no such program, or it could not be started.
     """
 
     code = "exec-failed"
 
-    def __init__(self, argv: Sequence[str], exit_code_of_step: int, *, log: bytes = b"", hint: str = "") -> None:
-        super().__init__(f'process "{_shortened(argv)}" exited with code {exit_code_of_step}', hint=hint)
+    def __init__(
+        self, argv: Sequence[str], exit_code_of_step: int, *, log: bytes = b"", hint: str = "", started: bool = True
+    ) -> None:
+        ended = f"exited with code {exit_code_of_step}" if started else "could not be started"
+        super().__init__(f'process "{_shortened(argv)}" {ended}', hint=hint)
         self.argv = tuple(argv)
         self.exit_code_of_step = exit_code_of_step
         self.log = log

@@ -325,10 +325,14 @@ class ProcessIO(Protocol):
 
 @attrs.frozen(kw_only=True)
 class ExitStatus:
-    """How the process ended: its exit code, or 128 + signal. `timed_out`: stopped by its time limit."""
+    """How the process ended: its exit code, or 128 + signal.
+
+    `timed_out`: stopped by its time limit. `started`: False when the command itself could not be.
+    """
 
     code: int
     timed_out: bool = False
+    started: bool = True
 
 
 class Executor(Protocol):

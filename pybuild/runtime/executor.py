@@ -124,7 +124,7 @@ class OciExecutor:
         message = "; ".join(errors)
         if not blames_command(message):
             raise EngineUnavailable(f"{self.name} cannot run the step: {message}")
-        return ExitStatus(code=1)
+        return ExitStatus(code=1, started=False)
 
     # ------------------------------------------------------------------------------------------------ stopping
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import posixpath
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,8 +76,32 @@ async def run_exec(
     valid = op.meta.valid_exit_codes or (0,)
     if status.code not in valid:
         hint = f"it ran into its limit of {process.timeout_seconds:g} s" if status.timed_out else ""
-        raise ExecError(op.meta.args, status.code, log=output.text, hint=hint)
+        # When the kernel refuses a file as it is executed, all that is known is what the container's init prints.
+        started = status.started and not _is_init_message(output.text, op.meta.args[0])
+        if not started:
+            hint = _why_not_started(op, mounts)
+        raise ExecError(op.meta.args, status.code, log=output.text, hint=hint, started=started)
     return mounts.outputs
+
+
+def _is_init_message(text: bytes, program: str) -> bool:
+    return text.count(b"\n") == 1 and text.startswith(f"exec {program}: ".encode())
+
+
+def _why_not_started(op: ExecOp, mounts: ExecMounts) -> str:
+    program = op.meta.args[0]
+    if "/" not in program:
+        return f'no directory of PATH has a program "{program}"'
+    if any(program.startswith(mount.target.rstrip("/") + "/") for mount in op.mounts if mount.target != "/"):
+        return ""
+    if mounts.root_tree.lookup(clean(posixpath.join(op.meta.cwd, program))) is not None:
+        return (
+            f'"{program}" is there: is it executable, for this platform, and are the interpreter or the loader and '
+            "libraries that it needs in the image?"
+        )
+    if op.meta.args[1:2] == ("-c",):
+        return f'there is no shell "{program}" in the image; a list of arguments runs without one: run(["/app", "x"])'
+    return f'there is no "{program}" in the image'
 
 
 def _process(op: ExecOp, mounts: ExecMounts, session: Session, resources: LinuxResources | None) -> ProcessSpec:

@@ -26,6 +26,7 @@ class Case:
     """None: anything but nothing."""
     timeout_seconds: float = 0.0
     timed_out: bool = False
+    started: bool = True
 
 
 @attrs.frozen(kw_only=True)
@@ -59,8 +60,8 @@ CASES = (
     shell("the shell is pid 1 and survives its own kill -9", "kill -9 $$; echo $$", stdout=b"1\n"),
     shell("standard input is at its end", "read line; echo $?", stdout=b"1\n"),
     shell("what runs on in the background ends with the step", "sleep 1000 & echo started", stdout=b"started\n"),
-    Case(name="a missing program is the step's failure", args=("no-such-program",), code=1, stderr=None),
-    Case(name="so is a file that cannot be run", args=("/etc/hosts",), code=1, stderr=None),
+    Case(name="a missing program is the step's failure", args=("no-such-program",), code=1, stderr=None, started=False),
+    Case(name="so is a file that cannot be run", args=("/etc/hosts",), code=1, stderr=None, started=False),
     Case(name="a time limit ends it", args=("/bin/sleep", "1000"), timeout_seconds=0.2, timed_out=True, code=137),
 )
 
@@ -69,7 +70,7 @@ class ExecutorConformance:
     @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-"))
     def test_case(self, case: Case, outcome: Run) -> None:
         found = outcome(case)
-        assert found.status == ExitStatus(code=case.code, timed_out=case.timed_out), found.stderr
+        assert found.status == ExitStatus(code=case.code, timed_out=case.timed_out, started=case.started), found.stderr
         assert found.stdout == case.stdout
         if case.stderr is None:
             assert found.stderr

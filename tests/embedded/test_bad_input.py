@@ -78,7 +78,18 @@ CASES = {
     "image without a shell": Case(
         body='@target(default=True)\ndef t() -> State:\n    return scratch().write("/x", "x").run("echo hello")\n',
         code=1,
-        says=("/bin/sh", "Buildfile.py:8"),
+        says=("could not be started", "no shell", "/bin/sh", "Buildfile.py:8"),
+    ),
+    "program that is not there": Case(
+        body='@target(default=True)\ndef t() -> State:\n    return base.run(["/no/program"])\n',
+        code=1,
+        says=("could not be started", 'there is no "/no/program" in the image', "Buildfile.py:8"),
+    ),
+    "program without its interpreter": Case(
+        body="@target(default=True)\ndef t() -> State:\n"
+        '    return scratch().write("/x", "#!/bin/sh\\n", mode=0o755).run(["/x"])\n',
+        code=1,
+        says=("could not be started", '"/x" is there', "Buildfile.py:8"),
     ),
     "missing local directory": Case(
         body='@target(default=True)\ndef t() -> State:\n    return scratch().copy(local("nowhere"), "/")\n',
