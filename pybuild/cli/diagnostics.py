@@ -12,6 +12,7 @@ error[exec-failed]: process "/bin/sh -c make" exited with code 2
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from typing import TextIO, cast
@@ -20,6 +21,7 @@ from pybuild.errors import EXIT_INTERRUPTED, ExecError, InternalError, PybuildEr
 from pybuild.location import Location
 
 _MAX_PLACES = 3
+_LEAST_ROOM = 20
 
 
 def report(error: BaseException, out: TextIO | None = None) -> int:
@@ -40,11 +42,12 @@ def report(error: BaseException, out: TextIO | None = None) -> int:
 
         traceback.print_exception(error, file=stream)
     paint = _paint if _colourful(stream) else str
+    width = shutil.get_terminal_size().columns if stream.isatty() else 0
     code = 0
     for number, single in enumerate(_flat(error)):
         if number:
             print(file=stream)
-        for line in render(single):
+        for line in render(single, width):
             print(paint(line), file=stream)
         code = max(code, single.exit_code if isinstance(single, PybuildError) else InternalError.exit_code)
     return code
@@ -78,8 +81,12 @@ def _flat(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def render(error: BaseException) -> Iterator[str]:
+def render(error: BaseException, width: int = 0) -> Iterator[str]:
     """The lines of one error.
+
+    Args:
+        error: what was raised.
+        width: how much of the user's source lines fits, in characters; 0 for all. Everything else is never clipped.
 
     Example:
         >>> from pybuild.errors import TargetError
@@ -92,7 +99,7 @@ def render(error: BaseException) -> Iterator[str]:
     yield f"error[{error.code}]: {error.message}"
     places = error.locations[:_MAX_PLACES]
     for location in places:
-        yield from _place(location)
+        yield from _place(location, width)
     if len(error.locations) > len(places):
         yield f"  and {len(error.locations) - len(places)} more places"
     if isinstance(error, ExecError):
@@ -115,7 +122,7 @@ def _unexpected(error: BaseException) -> Iterator[str]:
     yield "   this is a bug in pybuild; please report it with the lines above"
 
 
-def _place(location: Location) -> Iterator[str]:
+def _place(location: Location, width: int) -> Iterator[str]:
     frame = location.frames[0]
     # The program's own start-up script called everything, which helps nobody.
     callers = [caller for caller in location.frames[1:] if caller.file != sys.argv[0]]
@@ -123,12 +130,31 @@ def _place(location: Location) -> Iterator[str]:
     function = "" if frame.function == "<module>" else f" in {frame.function}()"
     yield f"  {frame}{function}{called}"
     snippet = location.snippet()
-    width = len(str(snippet[-1][0])) if snippet else 0
+    digits = len(str(snippet[-1][0])) if snippet else 0
+    room = max(width - digits - len(">>  | "), _LEAST_ROOM) if width else 0
     for number, marked, text in snippet:
-        yield f"{'>>' if marked else '  '} {number:{width}} | {text}"
-        if number == frame.line:
-            start, length = _caret(location, text)
-            yield f"   {'':{width}} | {' ' * start}{'^' * length}"
+        start, length = _caret(location, text) if number == frame.line else (0, 0)
+        shown, start, length = _fitted(text, start, length, room) if room else (text, start, length)
+        yield f"{'>>' if marked else '  '} {number:{digits}} | {shown}"
+        if length:
+            yield f"   {'':{digits}} | {' ' * start}{'^' * length}"
+
+
+def _fitted(text: str, start: int, length: int, room: int) -> tuple[str, int, int]:
+    """The part of a source line that fits, with the marks below it moved along.
+
+    Example:
+        >>> _fitted("a = call(1, 2)", 4, 10, room=8)
+        ('a = cal…', 4, 4)
+        >>> _fitted("first = one; second = two", 22, 3, room=12)
+        ('…econd = two', 9, 3)
+    """
+    if start + min(length, room // 2) > room:
+        dropped = start + min(length, room // 2) + 1 - room
+        text, start = "…" + text[dropped:], start - dropped + 1
+    if len(text) > room:
+        text = text[: room - 1] + "…"
+    return text, start, min(length, room - start)
 
 
 def _caret(location: Location, text: str) -> tuple[int, int]:

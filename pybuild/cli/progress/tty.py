@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from types import TracebackType
@@ -20,6 +21,7 @@ _REFRESH_PER_SECOND: Final = 10
 _MOST_CACHED: Final = 30
 _STYLES: Final = {"cached": "cyan", "done": "green", "failed": "bold red", "canceled": "yellow", "running": "bold"}
 _MARKS: Final = {"cached": "=", "done": "✓", "failed": "✗", "canceled": "-", "running": ">"}
+_DIGEST: Final = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 _WORDS: Final = {"cached": "CACHED", "canceled": "CANCELED", "skipped": "SKIPPED"}
 
 
@@ -68,7 +70,7 @@ class TtyProgress:
         with self._lock:
             match event:
                 case StepStarted():
-                    self._lines[event.digest] = _Line(_one_line(event.name), event.time)
+                    self._lines[event.digest] = _Line(_shown_name(event.name), event.time)
                 case StepLog():
                     self._log(event)
                 case StepStatus():
@@ -77,7 +79,7 @@ class TtyProgress:
                         share = f" {event.current / event.total:.0%}" if event.total else ""
                         line.status = f"{event.id}{share}"
                 case StepFinished():
-                    line = self._lines.setdefault(event.digest, _Line(_one_line(event.name), event.time))
+                    line = self._lines.setdefault(event.digest, _Line(_shown_name(event.name), event.time))
                     line.state, line.duration = event.state, event.duration
                 case Warned():
                     self._console.print(Text(event.message, style="yellow"))
@@ -139,6 +141,11 @@ class TtyProgress:
             if cached > _MOST_CACHED:
                 rows.insert(1, Text(f" = {cached} steps CACHED", style=_STYLES["cached"]))
             return Group(*rows)
+
+
+def _shown_name(name: str) -> str:
+    """A step's name on one line, with digests cut as short as people compare them."""
+    return _DIGEST.sub(r"\1", _one_line(name))
 
 
 def _one_line(text: str) -> str:

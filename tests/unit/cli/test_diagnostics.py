@@ -114,3 +114,14 @@ def test_the_traceback_is_there_when_asked_for(monkeypatch: pytest.MonkeyPatch) 
     except TargetError as error:
         report(error, out)
     assert out.getvalue().startswith("Traceback")
+
+
+def test_long_source_lines_end_at_the_terminals_edge(tmp_path: Path) -> None:
+    file = tmp_path / "Buildfile.py"
+    file.write_text(f"state = base.run('{'x' * 200}')\nother = 1\n")
+    place = Location([Frame(str(file), "<module>", 1, 1, 8, 218)])
+    lines = list(render(TargetError("wrong", locations=[place]), width=60))
+    assert all(len(line) <= 60 for line in lines[2:])
+    assert lines[2].endswith("…")
+    assert lines[3].strip(" |^") == ""
+    assert len(next(iter(render(TargetError("w" * 100), width=60)))) > 100

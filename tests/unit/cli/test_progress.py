@@ -131,3 +131,12 @@ def test_progress_goes_to_standard_error(capsys: pytest.CaptureFixture[str]) -> 
         printed = capsys.readouterr()
         assert printed.out == ""
         assert "make" in printed.err
+
+
+def test_the_live_view_cuts_digests_short() -> None:
+    out = io.StringIO()
+    sink = TtyProgress(out)
+    sink.__enter__()
+    sink.emit(finished(ONE, f"oci-layout://debian@{ONE}", "cached"))
+    sink.__exit__(None, None, None)
+    assert out.getvalue().splitlines()[-1].split() == ["=", "oci-layout://debian@sha256:111111111111", "CACHED"]
