@@ -8,7 +8,9 @@ from pathlib import Path
 
 from pybuild import State, oci_layout, scratch, target
 
-base = oci_layout(os.environ["PYBUILD_BASE"], "debian:bookworm")
+# Made by `make demo` from Debian's packages. Where there is a registry: base = image("debian:bookworm")
+BASE = os.environ.get("PYBUILD_BASE") or Path.home() / ".cache/pybuild/base/debian-bookworm"
+base = oci_layout(BASE, "debian:bookworm")
 GREETINGS = {"en": "hello", "de": "hallo"}
 
 
