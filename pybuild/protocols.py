@@ -9,7 +9,7 @@ Each Protocol has one conformance suite in tests/conformance, which every implem
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from enum import StrEnum
@@ -573,13 +573,27 @@ class Frontend(Protocol):
         ...
 
 
-RpcHandler: TypeAlias = Callable[[AsyncIterator[bytes]], AsyncIterator[bytes]]
+RpcHandler: TypeAlias = Callable[[Iterator[bytes], Mapping[str, Sequence[str]]], Iterator[bytes]]
+"""Serves one call: takes the messages that come and the call's metadata, gives the messages to answer with.
+
+It runs in a thread of its own. `Refused` is the answer to a request that cannot be served.
+"""
+
+
+class Refused(Exception):
+    """A service does not do what it is asked. `code` is one of gRPC's names, such as `NOT_FOUND`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
 
 
 class Attachable(Protocol):
-    """A session service offered to a remote engine (filesync, auth, secrets, ssh)."""
+    """A service that a client offers to a remote engine (file sync, authentication, secrets, ssh)."""
 
     service: str
+    """Its full name, such as `moby.filesync.v1.FileSync`."""
 
     def methods(self) -> Mapping[str, RpcHandler]:
         """Handlers by method name."""

@@ -1,0 +1,174 @@
+"""Failed calls as errors of pybuild, by the facts that BuildKit attaches to them.
+
+An engine's errors carry typed details (solver/errdefs, frontend/gateway/pb/exit.go): which vertex, which op and file
+action, which exit code, which lines of which file. Only those decide on the class; messages are shown, not read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, cast
+
+import attrs
+import grpc
+
+from pybuild.engine.buildkit.pb.status_pb2 import Status
+from pybuild.errors import (
+    CapabilityError,
+    EngineUnavailable,
+    ExecError,
+    FileActionError,
+    PybuildError,
+    RemoteError,
+    SolveError,
+)
+from pybuild.location import Location, SourceText, Span
+
+_DETAILS: Final = "grpc-status-details-bin"
+_PREFIX: Final = "github.com/moby/buildkit/"
+
+
+@attrs.frozen(kw_only=True)
+class Facts:
+    """What an engine says about an error besides its message.
+
+    Attributes:
+        vertices: wire digests of the vertices that failed, outermost first.
+        exit_code: of the process that failed, or None.
+        op: the op that failed, in protobuf's JSON form.
+        file_action: the number of the action of a file op that failed, or None.
+        description: what the vertex's metadata says of it.
+        places: the lines that the definition's source map names.
+        frontend: the frontend that the error comes from.
+    """
+
+    vertices: tuple[str, ...] = ()
+    exit_code: int | None = None
+    op: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+    file_action: int | None = None
+    description: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    places: tuple[Location, ...] = ()
+    frontend: str = ""
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The command that failed."""
+        meta = self.op.get("exec", {}).get("meta", {})
+        return tuple(meta.get("args", ()))
+
+
+def error_of(error: grpc.RpcError, engine: str = "", reason: str = "") -> PybuildError:
+    """The error that a failed call stands for.
+
+    Args:
+        error: what gRPC raised.
+        engine: the engine's address, for messages.
+        reason: why the connection ended, when it did.
+
+    Returns:
+        An error to raise. `vertex` of a SolveError is the digest of the wire op; nothing else about the client's own
+        graph is known here.
+    """
+    call = cast("grpc.Call", error)
+    code: grpc.StatusCode = call.code()
+    text = str(call.details() or code.name).strip()
+    status = _status(call)
+    if code is grpc.StatusCode.UNAVAILABLE and status is None:
+        known = f": {reason}" if reason else ""
+        return EngineUnavailable(
+            f"the connection to the engine at {engine} was lost{known}" if engine else f"the engine is gone: {text}",
+            hint="did it stop, or the network fail? its own log says more",
+        )
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return CapabilityError(f"the engine at {engine} cannot do this: {text}", hint="a newer BuildKit may")
+    return error_of_status(status or Status(code=code.value[0], message=text), code.name)
+
+
+def error_of_status(status: Status, code: str = "") -> PybuildError:
+    """The error that a status with details stands for; `code` is the status's name."""
+    facts = facts_of(status)
+    made = _classified(status.message, facts, code)
+    if isinstance(made, SolveError) and facts.vertices:
+        made.vertex = facts.vertices[-1]
+        made.vertex_name = facts.description.get("llb.customname", "")
+    if facts.places:
+        made.at(facts.places[:1])
+    return made
+
+
+def _classified(message: str, facts: Facts, code: str) -> PybuildError:
+    if facts.exit_code is not None and facts.argv:
+        return ExecError(facts.argv, facts.exit_code)
+    if facts.file_action is not None:
+        return FileActionError(message, index=facts.file_action)
+    if facts.vertices:
+        return SolveError(message)
+    return RemoteError(message, status=code.lower())
+
+
+def facts_of(status: Status) -> Facts:
+    """What the details of a status say."""
+    found: dict[str, Any] = {}
+    vertices: list[str] = []
+    places: list[Location] = []
+    for name, value in _details(status):
+        match name:
+            case "errdefs.Vertex+json":
+                vertices.append(str(value.get("digest", "")))
+            case "gatewayapi.ExitMessage+json":
+                found["exit_code"] = int(value.get("Code", value.get("code", 0)))
+            case "errdefs.Solve+json":
+                found["op"] = value.get("op", {})
+                found["description"] = value.get("description", {})
+                if "file" in value:
+                    found["file_action"] = int(value["file"].get("index", 0))
+            case "errdefs.Source+json":
+                place = _place(value)
+                if place is not None:
+                    places.append(place)
+            case "errdefs.Frontend+json":
+                found.setdefault("frontend", str(value.get("name", "")))
+            case _:
+                continue
+    return Facts(vertices=tuple(vertices), places=tuple(places), **found)
+
+
+def _status(call: grpc.Call) -> Status | None:
+    for key, value in call.trailing_metadata() or ():
+        if key == _DETAILS:
+            return Status.FromString(value if isinstance(value, bytes) else value.encode("latin-1"))
+    return None
+
+
+def _details(status: Status) -> Iterator[tuple[str, dict[str, Any]]]:
+    for detail in status.details:
+        name = detail.type_url.rpartition(_PREFIX)[2]
+        try:
+            value: object = json.loads(detail.value)
+        except ValueError:
+            continue  # binary details are traces of the engine's own code
+        if isinstance(value, dict):
+            yield name, cast("dict[str, Any]", value)
+
+
+def _place(value: Mapping[str, Any]) -> Location | None:
+    """Lines of a file, as Go's encoder writes them."""
+    info = value.get("info") or {}
+    spans = [_span(item) for item in value.get("ranges") or ()]
+    if not info.get("filename") or not spans:
+        return None
+    import base64
+
+    data = base64.b64decode(info.get("data") or "")
+    return Location.within(SourceText(info["filename"], data, info.get("language", "")), spans)
+
+
+def _span(value: Mapping[str, Any]) -> Span:
+    start, end = value.get("start") or {}, value.get("end") or {}
+    return Span(
+        int(start.get("line", 0)),
+        int(start.get("character", 0)),
+        int(end.get("line", 0)),
+        int(end.get("character", 0)),
+    )
