@@ -13,7 +13,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # type checkers know the name; importing it from typing takes longer than all of this module
 if TYPE_CHECKING:
-    from pybuild._api import BuildResult, abuild, build, embedded
+    from pybuild._api import BuildResult, abuild, build, connect, embedded
     from pybuild.dsl.buildfile import load_buildfile
     from pybuild.dsl.mount import Mount
     from pybuild.dsl.mounts import bind, cache, secret, ssh, tmpfs
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "pybuild._api": ("BuildResult", "abuild", "build", "embedded"),
+    "pybuild._api": ("BuildResult", "abuild", "build", "connect", "embedded"),
     "pybuild.dsl.buildfile": ("load_buildfile",),
     "pybuild.dsl.mount": ("Mount",),
     "pybuild.dsl.mounts": ("bind", "cache", "secret", "ssh", "tmpfs"),
@@ -60,6 +60,7 @@ __all__ = [
     "bind",
     "build",
     "cache",
+    "connect",
     "diff",
     "embedded",
     "git",

@@ -23,6 +23,7 @@ from pybuild.session.secrets import EnvironmentSecret, SecretValue
 if TYPE_CHECKING:
     from pybuild.dsl.state import State
     from pybuild.dsl.target import Target
+    from pybuild.engine.buildkit.engine import BuildKitEngine
     from pybuild.engine.embedded import EmbeddedEngine
     from pybuild.oci.imageconfig import ImageConfig
     from pybuild.session.local import LocalSession
@@ -92,7 +93,7 @@ def build(
     output: OutputSpec | Sequence[OutputSpec] | None = None,
     *,
     args: Mapping[str, object] | None = None,
-    engine: EmbeddedEngine | str = "auto",
+    engine: EmbeddedEngine | BuildKitEngine | str = "auto",
     platforms: Sequence[str] = (),
     progress: Progress = "auto",
     secrets: Mapping[str, SecretValue] | None = None,
@@ -104,7 +105,7 @@ def build(
         target: what to build; a target is called with `args`.
         output: what to do with the result: `to_oci(...)`, `to_dir(...)` and so on; nothing by default.
         args: arguments of a target.
-        engine: an engine, or "auto" or "embedded".
+        engine: an engine, "embedded", "docker", "buildkit", an address, or "auto": see `pybuild.engine.choose`.
         platforms: what to build for, such as `["linux/arm64"]`; this machine's platform by default.
         progress: how to show progress, on standard error.
         secrets: values by secret id.
@@ -133,7 +134,7 @@ async def abuild(
     output: OutputSpec | Sequence[OutputSpec] | None = None,
     *,
     args: Mapping[str, object] | None = None,
-    engine: EmbeddedEngine | str = "auto",
+    engine: EmbeddedEngine | BuildKitEngine | str = "auto",
     platforms: Sequence[str] = (),
     progress: Progress = "auto",
     secrets: Mapping[str, SecretValue] | None = None,
@@ -173,6 +174,24 @@ def embedded(root: str | Path | None = None) -> EmbeddedEngine:
     from pybuild.engine.embedded import EmbeddedEngine
 
     return EmbeddedEngine(root)
+
+
+@public
+def connect(address: str = "docker") -> BuildKitEngine:
+    """A BuildKit elsewhere as the engine: a Docker Engine, or a buildkitd.
+
+    Args:
+        address: "docker", "buildkit", or such as `tcp://host:1234`, `docker-container://builder`, `ssh://host`; see
+            `pybuild.engine.buildkit.address` for all forms. Nothing is connected before the first build.
+
+    Example:
+        >>> from pybuild import connect
+        >>> connect("tcp://build.example.com:1234").name
+        'buildkit'
+    """
+    from pybuild.engine.buildkit.engine import BuildKitEngine
+
+    return BuildKitEngine(address)
 
 
 def request_for(
@@ -227,17 +246,19 @@ def _source_date_epoch() -> int | None:
     return int(text)
 
 
-def engine_for(engine: EmbeddedEngine | str) -> EmbeddedEngine:
-    """The engine that a name stands for.
+def engine_for(engine: EmbeddedEngine | BuildKitEngine | str) -> EmbeddedEngine | BuildKitEngine:
+    """The engine that a name or address stands for.
 
     Raises:
         EngineUnavailable: there is no engine of that name.
     """
     if not isinstance(engine, str):
         return engine
-    if engine not in ("auto", "embedded"):
-        raise EngineUnavailable(f'unknown engine "{engine}"', hint="available: auto, embedded")
-    return embedded()
+    if engine == "embedded":
+        return embedded()
+    from pybuild.engine.choose import engine_named
+
+    return engine_named(engine)
 
 
 def session_for(secrets: Mapping[str, SecretValue | EnvironmentSecret] | None = None) -> LocalSession:

@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--graph", metavar="FILE", help="draw the graph there, with what ran and how long (.svg, .png, .dot, .html ...)"
     )
-    add("--engine", choices=("auto", "embedded"), default="auto", help="what builds (default: auto)")
+    flags.add_engine(parser)
     passflags.add_passes(parser)
 
 
@@ -162,6 +162,7 @@ def _build(
         squash=options.squash,
     )
     request = attrs.evolve(request, target=wanted.name)
+    flags.say_engine(options)
     engine, session = engine_for(options.engine), session_for(secrets)
     mode: Mode = "quiet" if options.quiet else options.progress
     with display(mode) as sink:

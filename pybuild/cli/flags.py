@@ -179,6 +179,32 @@ def parse_output(text: str) -> OutputSpec:
     return OutputSpec(type=kind, dest=dest, attrs=tuple(given.items()))
 
 
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Which engine builds."""
+    import os
+
+    parser.add_argument(
+        "--engine",
+        metavar="NAME",
+        default=os.environ.get("PYBUILD_ENGINE") or "auto",
+        help="embedded, docker, buildkit, an address such as tcp://HOST:PORT, or auto (default: auto)",
+    )
+
+
+def say_engine(options: argparse.Namespace) -> None:
+    """Tell on standard error which engine "auto" chose, when that is not the one of this process."""
+    if options.engine != "auto" or options.quiet:
+        return
+    import os
+
+    if not os.environ.get("BUILDKIT_HOST") and sys.platform == "linux":
+        return  # the embedded engine: what everything else costs is not worth a line
+    from pybuild.engine.choose import automatic
+
+    name, why = automatic()
+    print(f"engine: {name} ({why})", file=sys.stderr)
+
+
 def add_format(parser: argparse.ArgumentParser) -> None:
     """A table for people, or JSON for programs."""
     parser.add_argument("--format", choices=("table", "json"), default="table", help="how to print (default: table)")

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
         passes=passes,
         squash=options.squash,
     )
-    plan = engine_for("auto").plan(request, session_for())
+    plan = engine_for("embedded").plan(request, session_for())
     if options.format == "json":
         print(_as_json(plan))
     else:

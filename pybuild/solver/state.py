@@ -80,7 +80,7 @@ class Job:
                 number=number,
                 inputs=inputs,
                 cache_map=None if source else cache_map(vertex),
-                no_cache=not source and _is_excluded(vertex, no_cache),
+                no_cache=not source and is_excluded(vertex, no_cache),
             )
             by_vertex[id(vertex)] = step
             self.steps.append(step)
@@ -107,7 +107,8 @@ class Job:
         return [self.steps[number] for number in sorted(wanted)]
 
 
-def _is_excluded(vertex: Vertex, no_cache: tuple[str, ...]) -> bool:
+def is_excluded(vertex: Vertex, no_cache: tuple[str, ...]) -> bool:
+    """Whether a step must run, cached or not, because it or the build says so."""
     if vertex.metadata.ignore_cache or "*" in no_cache:
         return True
     if not no_cache:

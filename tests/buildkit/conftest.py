@@ -9,6 +9,11 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("grpc", reason="the extra pybuild[buildkit] is not installed")
+
+from pybuild import State, oci_layout
+from pybuild.engine.buildkit.engine import BuildKitEngine
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERD = ROOT / "scripts/dockerd"
 
@@ -26,6 +31,28 @@ def docker_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield started.stdout.strip().splitlines()[-1]
     finally:
         subprocess.run([DOCKERD, "stop", state], check=True)
+
+
+@pytest.fixture(scope="session")
+def engine(docker_host: str) -> Iterator[BuildKitEngine]:
+    """The BuildKit engine on the suite's own daemon."""
+    made = BuildKitEngine(f"docker+{docker_host}")
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def base_layout() -> Path:
+    """The OCI layout that scripts/base-image makes, once per machine."""
+    made = subprocess.run([ROOT / "scripts/base-image"], stdout=subprocess.PIPE, text=True, check=True)
+    return Path(made.stdout.strip())
+
+
+@pytest.fixture
+def base(base_layout: Path, monkeypatch: pytest.MonkeyPatch) -> State:
+    """The Debian base as a state."""
+    monkeypatch.setenv("PYBUILD_BASE", str(base_layout))
+    return oci_layout(base_layout, "debian:bookworm")
 
 
 @pytest.fixture(scope="session")

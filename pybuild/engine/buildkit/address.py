@@ -19,7 +19,7 @@ import os
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
@@ -167,7 +167,9 @@ def _engine(host: str, tls: Tls | None) -> Address:
     if scheme in ("http", "https"):
         scheme = "tcp"
     if scheme not in ("unix", "tcp", "ssh"):
-        raise EngineUnavailable(f'cannot connect to a Docker Engine at "{host}"', hint="unix://, tcp:// and ssh:// work")
+        raise EngineUnavailable(
+            f'cannot connect to a Docker Engine at "{host}"', hint="unix://, tcp:// and ssh:// work"
+        )
     if scheme == "tcp" and ":" not in rest.rpartition("]")[2]:
         rest = f"{rest}:{2376 if tls else 2375}"
     return Address(scheme=scheme, target=rest, docker=True, tls=tls if scheme == "tcp" else None)
@@ -182,7 +184,7 @@ def _docker_config(variables: Mapping[str, str]) -> dict[str, object]:
         found: object = json.loads((_config_directory(variables) / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return {str(key): value for key, value in found.items()} if isinstance(found, dict) else {}
+    return cast("dict[str, object]", found) if isinstance(found, dict) else {}
 
 
 def _context(name: str, variables: Mapping[str, str]) -> Address:

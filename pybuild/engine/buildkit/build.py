@@ -1,4 +1,4 @@
-"""One build on an engine, from the client's side: its session, its request, its progress, and its end, however it comes.
+"""One build on an engine, from the client's side: its session, its request, its progress, and its end.
 
 Mirrors client/solve.go and client/build.go: `Control.Solve` runs beside `Control.Status`; with a function of the client
 as the frontend, the build is what that function returns through the gateway.
@@ -78,8 +78,12 @@ class Request:
             Exporters=[pb.Exporter(Type=kind, Attrs=dict(given)) for kind, given in self.exports],
             Entitlements=list(self.entitlements),
             Cache=pb.CacheOptions(
-                Exports=[pb.CacheOptionsEntry(Type=entry.type, Attrs=dict(entry.attrs)) for entry in self.cache_exports],
-                Imports=[pb.CacheOptionsEntry(Type=entry.type, Attrs=dict(entry.attrs)) for entry in self.cache_imports],
+                Exports=[
+                    pb.CacheOptionsEntry(Type=entry.type, Attrs=dict(entry.attrs)) for entry in self.cache_exports
+                ],
+                Imports=[
+                    pb.CacheOptionsEntry(Type=entry.type, Attrs=dict(entry.attrs)) for entry in self.cache_imports
+                ],
             ),
         )
         if self.exports:  # engines of before 0.13 know these members only

@@ -23,6 +23,8 @@ M = TypeVar("M", bound="Message")
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
+    ("grpc.max_metadata_size", 16 << 20),  # an error's details hold whole source files
+    ("grpc.absolute_max_metadata_size", 16 << 20),
     ("grpc.default_authority", "localhost"),  # a socket's path is none that Go's servers accept
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.enable_retries", 0),
@@ -30,6 +32,10 @@ _OPTIONS: Final = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.http2.lookahead_bytes", 4 << 20),
 )
+
+
+def _serialized(message: Message) -> bytes:
+    return message.SerializeToString()
 
 
 class Channel:
@@ -51,7 +57,7 @@ class Channel:
         else:
             self._relay = Relay(lambda: dial(address))
             target = self._relay.target
-        self._channel: grpc.Channel = grpc.insecure_channel(target, options=_OPTIONS)
+        self._channel: Any = grpc.insecure_channel(target, options=_OPTIONS)
 
     @property
     def reason(self) -> str:
@@ -92,7 +98,9 @@ class Channel:
     ) -> Answers[M]:
         """Call a method with messages in both directions."""
         stub: Any = self._channel.stream_stream(
-            method, request_serializer=lambda message: message.SerializeToString(), response_deserializer=answer.FromString
+            method,
+            request_serializer=_serialized,
+            response_deserializer=answer.FromString,
         )
         return Answers(stub(requests, metadata=tuple(metadata)), self)
 
@@ -145,7 +153,11 @@ class Call(Generic[M]):
 
     def when_done(self, callback: Callable[[], object]) -> None:
         """Call `callback` from some thread when it is over, at once if it is already."""
-        self._future.add_done_callback(lambda _: callback())
+
+        def done(_future: object) -> None:
+            callback()
+
+        self._future.add_done_callback(done)
 
     def cancel(self) -> None:
         """Give it up."""

@@ -1,8 +1,8 @@
 """A client of a BuildKit: builds, and everything else that its control API offers (api/services/control).
 
-    with connect("docker://") as client:
-        client.build(frontend="dockerfile.v0", local_dirs={"context": ".", "dockerfile": "."},
-                     exports=[Export("local", dest="out")], secrets={"token": b"..."})
+with connect("docker://") as client:
+    client.build(frontend="dockerfile.v0", local_dirs={"context": ".", "dockerfile": "."},
+                 exports=[Export("local", dest="out")], secrets={"token": b"..."})
 """
 
 from __future__ import annotations

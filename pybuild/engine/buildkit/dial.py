@@ -1,8 +1,8 @@
 """Connections: for an `Address`, a socket whose other end speaks gRPC.
 
 A Docker Engine is asked over HTTP to upgrade the connection (`POST /grpc`, `POST /session`; moby's
-api/server/router/grpc and /session). Engines in containers, pods and behind ssh are reached over the standard streams of
-a program that runs there, as buildctl does (client/connhelper).
+api/server/router/grpc and /session). Engines in containers, pods and behind ssh are reached over the standard streams
+of a program that runs there, as buildctl does (client/connhelper).
 """
 
 from __future__ import annotations
@@ -104,9 +104,8 @@ def tls_context(tls: Tls, protocol: str) -> ssl.SSLContext:
         if tls.cert:
             context.load_cert_chain(tls.cert, tls.key or None)
     except OSError as error:
-        raise EngineUnavailable(
-            f"cannot read the TLS files {', '.join(filter(None, (tls.ca, tls.cert, tls.key)))}: {error.strerror or error}"
-        ) from error
+        files = ", ".join(filter(None, (tls.ca, tls.cert, tls.key)))
+        raise EngineUnavailable(f"cannot read the TLS files {files}: {error.strerror or error}") from error
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -120,7 +119,12 @@ def _program(address: Address) -> socket.socket:
     ours, theirs = socket.socketpair()
     try:
         process = subprocess.Popen(
-            argv, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, start_new_session=True, close_fds=True
+            argv,
+            stdin=theirs.fileno(),
+            stdout=theirs.fileno(),
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            close_fds=True,
         )
     except OSError as error:
         ours.close()

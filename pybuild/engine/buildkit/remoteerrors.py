@@ -7,7 +7,7 @@ action, which exit code, which lines of which file. Only those decide on the cla
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
 import attrs
@@ -26,6 +26,7 @@ from pybuild.errors import (
 from pybuild.location import Location, SourceText, Span
 
 _DETAILS: Final = "grpc-status-details-bin"
+_NOTHING: Final[Mapping[str, Any]] = {}
 _PREFIX: Final = "github.com/moby/buildkit/"
 
 
@@ -154,21 +155,20 @@ def _details(status: Status) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _place(value: Mapping[str, Any]) -> Location | None:
     """Lines of a file, as Go's encoder writes them."""
-    info = value.get("info") or {}
-    spans = [_span(item) for item in value.get("ranges") or ()]
-    if not info.get("filename") or not spans:
+    info: Mapping[str, Any] = value.get("info") or _NOTHING
+    ranges: Sequence[Mapping[str, Any]] = value.get("ranges") or ()
+    if not info.get("filename") or not ranges:
         return None
     import base64
 
-    data = base64.b64decode(info.get("data") or "")
-    return Location.within(SourceText(info["filename"], data, info.get("language", "")), spans)
+    data = base64.b64decode(str(info.get("data") or ""))
+    text = SourceText(str(info["filename"]), data, str(info.get("language") or ""))
+    return Location.within(text, [_span(item) for item in ranges])
 
 
 def _span(value: Mapping[str, Any]) -> Span:
-    start, end = value.get("start") or {}, value.get("end") or {}
+    start: Mapping[str, Any] = value.get("start") or _NOTHING
+    end: Mapping[str, Any] = value.get("end") or _NOTHING
     return Span(
-        int(start.get("line", 0)),
-        int(start.get("character", 0)),
-        int(end.get("line", 0)),
-        int(end.get("character", 0)),
+        int(start.get("line", 0)), int(start.get("character", 0)), int(end.get("line", 0)), int(end.get("character", 0))
     )

@@ -104,8 +104,7 @@ class Content:
     def _status(self, requests: Iterator[bytes], metadata: Mapping[str, Sequence[str]]) -> Iterator[bytes]:
         self._store(metadata)
         ref = pb.StatusRequest.FromString(next(requests)).ref
-        raise Refused("NOT_FOUND", f"no write of {ref} goes on")
-        yield b""
+        yield from _not_found(f"a write of {ref}")
 
     def _list_statuses(self, requests: Iterator[bytes], metadata: Mapping[str, Sequence[str]]) -> Iterator[bytes]:
         next(requests, None)
@@ -140,6 +139,10 @@ def _info_of(store: BlobDirectory, digest: str) -> pb.Info:
     made.created_at.FromNanoseconds(status.st_mtime_ns)
     made.updated_at.FromNanoseconds(status.st_mtime_ns)
     return made
+
+
+def _not_found(what: str) -> Iterator[bytes]:
+    raise Refused("NOT_FOUND", f"{what}: not found")
 
 
 def _opened(path: Path, digest: str) -> BinaryIO:

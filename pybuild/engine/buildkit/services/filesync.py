@@ -6,6 +6,7 @@ for, because its own copy differs. Files belong to root, whoever owns them here,
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import stat
@@ -127,7 +128,7 @@ class _Sender:
     def __init__(self, entries: Sequence[ContextEntry], requests: Iterator[bytes]) -> None:
         self._entries = entries
         self._requests = requests
-        self._wanted: queue.SimpleQueue[int | None | Exception] = queue.SimpleQueue()
+        self._wanted: queue.SimpleQueue[int | Exception | None] = queue.SimpleQueue()
         self._waiting: set[int] = set()
 
     def packets(self, transfer: Transfer) -> Iterator[bytes]:
@@ -169,7 +170,7 @@ class _Sender:
             return
         self._wanted.put(Refused("CANCELLED", "the engine gave up the transfer"))
 
-    def _answer(self, wanted: int | None | Exception, transfer: Transfer) -> Iterator[bytes]:
+    def _answer(self, wanted: int | Exception | None, transfer: Transfer) -> Iterator[bytes]:
         if isinstance(wanted, Exception):
             raise wanted
         if wanted is None or wanted not in self._waiting:
@@ -189,7 +190,9 @@ def _stat_of(entry: ContextEntry, links: dict[tuple[int, int], str]) -> Stat:
         if stat.S_ISLNK(mode):
             made.linkname = os.readlink(entry.real)
     except UnicodeEncodeError:
-        raise Refused("INVALID_ARGUMENT", f"the name of {os.fsencode(path)!r} is not UTF-8, nothing else can travel") from None
+        raise Refused(
+            "INVALID_ARGUMENT", f"the name of {os.fsencode(path)!r} is not UTF-8, nothing else can travel"
+        ) from None
     if not stat.S_ISDIR(mode):
         made.size = status.st_size
     if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
@@ -203,12 +206,7 @@ def _stat_of(entry: ContextEntry, links: dict[tuple[int, int], str]) -> Stat:
 
 def _bytes_of(number: int, path: str) -> Iterator[bytes]:
     """The bytes of a file, and the empty packet that ends them. A file that is gone by now is empty, as in fsutil."""
-    try:
-        file = open(path, "rb", buffering=0)
-    except OSError:
-        yield Packet(type=Packet.PACKET_DATA, ID=number).SerializeToString()
-        return
-    with file:
+    with contextlib.suppress(FileNotFoundError), open(path, "rb", buffering=0) as file:
         while data := file.read(_CHUNK):
             yield Packet(type=Packet.PACKET_DATA, ID=number, data=data).SerializeToString()
     yield Packet(type=Packet.PACKET_DATA, ID=number).SerializeToString()

@@ -50,5 +50,7 @@ def from_go(mode: int) -> int:
         '0o104755'
     """
     found = _FORMATS.get(mode & TYPE, stat.S_IFREG) | (mode & 0o777)
-    found |= stat.S_ISUID * bool(mode & SETUID) | stat.S_ISGID * bool(mode & SETGID) | stat.S_ISVTX * bool(mode & STICKY)
+    found |= (
+        stat.S_ISUID * bool(mode & SETUID) | stat.S_ISGID * bool(mode & SETGID) | stat.S_ISVTX * bool(mode & STICKY)
+    )
     return found

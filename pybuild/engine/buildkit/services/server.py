@@ -25,6 +25,8 @@ _CALLS: Final = 256
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
+    ("grpc.max_metadata_size", 16 << 20),  # patterns of a context are metadata
+    ("grpc.absolute_max_metadata_size", 16 << 20),
     ("grpc.so_reuseport", 0),
 )
 
@@ -60,15 +62,14 @@ class ServiceServer:
         self._pipe: Pipe | None = None
         self.ended = threading.Event()
         """Set when the connection is over."""
-        self._server: Any = grpc.server(ThreadPoolExecutor(_CALLS, thread_name_prefix="service"), options=_OPTIONS)
+        library: Any = grpc  # its stubs leave most types open
+        self._server = library.server(ThreadPoolExecutor(_CALLS, thread_name_prefix="service"), options=_OPTIONS)
         for service in self._services:
             handlers = {
-                name: grpc.stream_stream_rpc_method_handler(self._adapted(handler))
+                name: library.stream_stream_rpc_method_handler(self._adapted(handler))
                 for name, handler in service.methods().items()
             }
-            self._server.add_generic_rpc_handlers(
-                (grpc.method_handlers_generic_handler(service.service, handlers),)
-            )
+            self._server.add_generic_rpc_handlers((library.method_handlers_generic_handler(service.service, handlers),))
         self._server.add_insecure_port(f"unix:{self._place.path}")
         self._server.start()
 

@@ -1,0 +1,334 @@
+"""The BuildKit engine: solves graphs on a BuildKit elsewhere, as the embedded engine does here.
+
+The client is the frontend of its own build: through the gateway it looks images up, so that steps inherit what they
+inherit on the embedded engine, solves the definition, and returns the result with its image config for export.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from pybuild.digest import Digest
+from pybuild.engine.imageresult import apply_patch, base_config, layer_history
+from pybuild.errors import CapabilityError, EngineUnavailable, ExecError, PybuildError, SecretNotFound, SolveError
+from pybuild.llb.ops import ExecOp
+from pybuild.llb.vertex import Graph, Vertex
+from pybuild.llb.walk import rewrite
+from pybuild.oci.imageconfig import ImageConfig, dump_image_config
+from pybuild.passes.pipeline import run_passes
+from pybuild.protocols import (
+    EngineInfo,
+    ExportResult,
+    PassContext,
+    Plan,
+    ProgressSink,
+    Ref,
+    Session,
+    SolveRequest,
+    SolveResult,
+)
+
+if TYPE_CHECKING:
+    from pybuild.engine.buildkit.address import Address
+    from pybuild.engine.buildkit.client import Client
+    from pybuild.engine.buildkit.export import Export
+    from pybuild.engine.buildkit.gateway import Gateway, Result
+    from pybuild.engine.buildkit.progress import Progress
+    from pybuild.engine.buildkit.sources import Offered
+    from pybuild.llb.definition import Definition
+
+_CONFIG: Final = "containerimage.config"
+_DESCRIPTOR: Final = "containerimage.descriptor"
+_EXTRA: Final = ("grpc", "google")
+
+
+class BuildKitEngine:
+    """Solves graphs on a BuildKit.
+
+    Args:
+        address: where it is; see `pybuild.engine.buildkit.address`. Nothing is connected before it is needed.
+    """
+
+    name = "buildkit"
+
+    def __init__(self, address: str | Address = "docker://") -> None:
+        self._given = address
+        self._client: Client | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def client(self) -> Client:
+        """The connection, made when first asked for. Raises EngineUnavailable."""
+        with self._lock:
+            if self._client is None:
+                try:
+                    from pybuild.engine.buildkit.client import Client
+                except ModuleNotFoundError as error:
+                    if (error.name or "").partition(".")[0] not in _EXTRA:
+                        raise
+                    raise EngineUnavailable(
+                        "the BuildKit engine needs grpcio and protobuf", hint='install "pybuild[buildkit]"'
+                    ) from None
+                self._client = Client(self._given)
+            return self._client
+
+    async def info(self) -> EngineInfo:
+        """See protocols.Engine."""
+        import asyncio
+
+        return await asyncio.to_thread(self.describe)
+
+    def describe(self) -> EngineInfo:
+        """What `info` says, for programs without an event loop. Raises EngineUnavailable."""
+        workers = self.client.workers()
+        try:
+            version = self.client.version()
+        except CapabilityError:
+            version = ""
+        platforms = tuple(dict.fromkeys(platform for worker in workers for platform in worker.platforms))
+        details = [("address", str(self.client.address))]
+        details += [(f"worker {worker.id}", json.dumps(dict(worker.labels), sort_keys=True)) for worker in workers]
+        return EngineInfo(name=self.name, version=version, platforms=platforms, details=tuple(details))
+
+    async def aclose(self) -> None:
+        """See protocols.Engine."""
+        self.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def plan(self, request: SolveRequest, session: Session) -> Plan:
+        """See protocols.Engine. Raises CapabilityError: only solving tells what a BuildKit has cached."""
+        del request, session
+        raise CapabilityError(
+            "a BuildKit does not say in advance what is cached", hint="plan on the embedded engine: --engine embedded"
+        )
+
+    async def solve(self, request: SolveRequest, session: Session, sink: ProgressSink) -> SolveResult:
+        """See protocols.Engine."""
+        import asyncio
+
+        cancelled = threading.Event()
+        task = asyncio.create_task(asyncio.to_thread(self.run, request, session, sink, cancelled))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled.set()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+
+    def run(
+        self,
+        request: SolveRequest,
+        session: Session,
+        sink: ProgressSink,
+        cancelled: threading.Event | None = None,
+    ) -> SolveResult:
+        """Build, blocking the calling thread.
+
+        Args:
+            request: what to build.
+            session: what the client offers.
+            sink: receives progress.
+            cancelled: set it from another thread to stop the build.
+
+        Raises:
+            SolveError: a step failed; the vertex's locations are attached.
+            EngineUnavailable: the engine is not there, or went away.
+        """
+        return _Job(self.client, request, session, sink).run(cancelled)
+
+
+class _Job:
+    """One request on its way through an engine."""
+
+    def __init__(self, client: Client, request: SolveRequest, session: Session, sink: ProgressSink) -> None:
+        from pybuild.engine.buildkit.progress import Progress
+        from pybuild.engine.buildkit.sources import offered
+
+        self._client = client
+        self._request = request
+        self._session = session
+        self._progress: Progress = Progress(sink)
+        self._offered: Offered = offered(_without_cache(request.graph, request.no_cache), session)
+        self._graph = self._offered.graph
+        self._config: ImageConfig | None = None
+        self._definition: Definition | None = None
+
+    def run(self, cancelled: threading.Event | None) -> SolveResult:
+        started = time.time()
+        exports = [_export(self._request, number) for number in range(len(self._request.outputs))]
+        missing: set[str] = set()
+        try:
+            answer = self._client.build(
+                function=self._solve,
+                local_dirs=self._offered.directories,
+                layouts=self._offered.layouts,
+                session=_Noting(self._session, missing),
+                exports=exports,
+                entitlements=_entitlements(self._graph),
+                progress=self._progress.take,
+                cancelled=cancelled,
+            )
+        except SolveError as error:
+            raise self._explained(error, missing) from None
+        assert self._config is not None
+        return SolveResult(
+            ref=Ref(snapshot=""),
+            config=self._config,
+            steps=self._progress.results(self._graph, self._definition),
+            exports=_results(exports, answer),
+            duration=time.time() - started,
+            graph=self._graph,
+        )
+
+    def _solve(self, gateway: Gateway) -> Result:
+        """The frontend's work."""
+        from pybuild.engine.buildkit.gateway import Result, refs_of
+        from pybuild.engine.buildkit.sources import GatewayResolver
+        from pybuild.llb.marshal import MarshalOptions, marshal
+
+        resolver = GatewayResolver(gateway)
+        platform = self._request.platform
+        self._graph = run_passes(self._graph, PassContext(platform=platform, resolver=resolver))
+        head = self._graph.heads[0]
+        config = apply_patch(base_config(head, platform, resolver), self._request.patch)
+        config = attrs.evolve(config, history=(*config.history, *layer_history(head)), created="")
+        self._config = config
+        options = MarshalOptions(
+            platform=platform, caps=gateway.llb_capabilities or None, local_unique=gateway.session_id
+        )
+        definition = self._definition = marshal(self._graph, options)
+        self._progress.know(definition.origin)
+        _check_capabilities(definition, gateway.llb_capabilities)
+        ref = refs_of(gateway.solve(definition))[""] if head is not None else ""
+        return Result(refs={"": ref}, metadata={_CONFIG: dump_image_config(config)})
+
+    def _explained(self, error: SolveError, missing: set[str]) -> PybuildError:
+        """The error with what the client knows of its step: its places, name and output."""
+        wire = error.vertex
+        vertex = self._progress.vertex(wire)
+        if vertex is None:
+            return error
+        made: SolveError = error
+        if isinstance(error, ExecError):
+            log = self._progress.log(wire)
+            made = ExecError(error.argv, error.exit_code_of_step, log=log, hint=error.hint)
+        else:
+            absent = missing & _secrets_of(vertex)
+            if absent:
+                made = SecretNotFound(min(absent))
+        made.vertex, made.vertex_name = vertex.digest, vertex.name
+        made.locations = ()
+        return made.at(vertex.locations)
+
+
+class _Noting:
+    """A session that notes which secrets were asked for in vain."""
+
+    def __init__(self, session: Session, missing: set[str]) -> None:
+        self._session = session
+        self._missing = missing
+        self.local_dir = session.local_dir
+        self.credentials = session.credentials
+        self.ssh_socket = session.ssh_socket
+
+    def secret(self, secret_id: str) -> bytes | None:
+        """See protocols.Session."""
+        found = self._session.secret(secret_id)
+        if found is None:
+            self._missing.add(secret_id)
+        return found
+
+
+def _secrets_of(vertex: Vertex) -> set[str]:
+    from pybuild.llb.mounts import SecretMount
+
+    op = vertex.op
+    if not isinstance(op, ExecOp):
+        return set()
+    mounted = {mount.secret_id for mount in op.mounts if isinstance(mount, SecretMount)}
+    return mounted | {secret.secret_id for secret in op.secret_env}
+
+
+def _without_cache(graph: Graph, no_cache: tuple[str, ...]) -> Graph:
+    """The graph in which the steps that must run say so."""
+    from pybuild.llb.ops import SourceOp
+    from pybuild.solver.state import is_excluded
+
+    if not no_cache:
+        return graph
+
+    def change(vertex: Vertex) -> Vertex:
+        if isinstance(vertex.op, SourceOp) or not is_excluded(vertex, no_cache):
+            return vertex
+        return vertex.replace(metadata=vertex.metadata.replace(ignore_cache=True))
+
+    return rewrite(graph, change)
+
+
+def _entitlements(graph: Graph) -> Sequence[str]:
+    """What steps may do because the definition, which is the user's own, says so."""
+    from pybuild.llb.meta import NetMode, SecurityMode
+
+    execs = [vertex.op for vertex in graph.vertices if isinstance(vertex.op, ExecOp)]
+    found = ["network.host"] if any(op.network is NetMode.HOST for op in execs) else []
+    return [*found, *(["security.insecure"] if any(op.security is SecurityMode.INSECURE for op in execs) else [])]
+
+
+def _check_capabilities(definition: Definition, known: frozenset[str]) -> None:
+    """Say which step needs what the engine does not have, before it is sent. An engine that says nothing is asked."""
+    if not known:
+        return
+    for digest, metadata in definition.metadata.items():
+        lacking = [name for name in metadata.caps if name not in known]
+        if lacking:
+            vertices = definition.origin.get(digest, ())
+            name = vertices[0].name if vertices else "the definition"
+            raise CapabilityError(
+                f'"{name}" needs {", ".join(lacking)}, which the engine does not have',
+                hint="a newer BuildKit may; the embedded engine does: --engine embedded",
+            ).at(vertices[0].locations if vertices else ())
+
+
+def _export(request: SolveRequest, number: int) -> Export:
+    from pybuild.engine.buildkit.export import Export
+
+    output = request.outputs[number]
+    given = dict(output.attrs)
+    if request.source_date_epoch is not None:
+        given.setdefault("source-date-epoch", str(request.source_date_epoch))
+    return Export(output.type, output.dest, given)
+
+
+def _results(exports: Sequence[Export], answer: Mapping[str, str]) -> tuple[ExportResult, ...]:
+    """What exporters said, by the keys of buildx's metadata file."""
+    facts = tuple(sorted((name, _fact(name, value)) for name, value in answer.items()))
+    return tuple(
+        ExportResult(type=export.type, path=str(export.dest), metadata=() if export.type in ("local", "tar") else facts)
+        for export in exports
+    )
+
+
+def _fact(name: str, value: str) -> object:
+    if name != _DESCRIPTOR:
+        return Digest(value) if value.startswith("sha256:") else value
+    try:
+        return json.loads(base64.b64decode(value))
+    except (binascii.Error, ValueError):
+        return value
+
+
+__all__ = ["BuildKitEngine"]
