@@ -58,13 +58,25 @@ def test_what_works(system: str, project: Path, arguments: list[str], says: str)
 
 
 @pytest.mark.parametrize("system", ["darwin", "win32"])
-@pytest.mark.parametrize("arguments", [["build"], ["build", "-o", "out"], ["plan"], ["du"], ["prune"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["build", "--engine", "embedded"], ["build", "--engine", "embedded", "-o", "out"], ["plan"], ["du"], ["prune"]],
+)
 def test_what_needs_linux_says_so(system: str, project: Path, arguments: list[str]) -> None:
     done = run(system, project, f"from pybuild.cli.main import main; sys.exit(main({arguments!r}))")
     assert done.returncode == 69, done.stderr
     assert f"error[engine-unavailable]: the embedded engine needs Linux, this is {system}" in done.stderr
     assert "hint: definitions, graphs and drawings work here" in done.stderr
     assert [path.name for path in project.iterdir() if path.name != "__pycache__"] == ["Buildfile.py"]
+
+
+@pytest.mark.parametrize("system", ["darwin", "win32"])
+def test_what_builds_elsewhere_needs_an_extra(system: str, project: Path) -> None:
+    code = "sys.modules['grpc'] = None\nfrom pybuild.cli.main import main; sys.exit(main(['build']))"
+    done = run(system, project, code)
+    assert done.returncode == 69, done.stderr
+    assert f"engine: docker (the embedded engine needs Linux, this is {system})" in done.stderr
+    assert 'hint: install "pybuild[buildkit]"' in done.stderr
 
 
 def test_the_python_api(project: Path) -> None:

@@ -23,7 +23,7 @@ from pybuild.llb.ops import ExecOp
 from pybuild.llb.vertex import Graph, Vertex
 from pybuild.llb.walk import rewrite
 from pybuild.oci.imageconfig import ImageConfig, dump_image_config
-from pybuild.passes.pipeline import run_passes
+from pybuild.passes.pipeline import passes_named, run_passes
 from pybuild.protocols import (
     EngineInfo,
     ExportResult,
@@ -202,7 +202,8 @@ class _Job:
 
         resolver = GatewayResolver(gateway)
         platform = self._request.platform
-        self._graph = run_passes(self._graph, PassContext(platform=platform, resolver=resolver))
+        context = PassContext(platform=platform, resolver=resolver, squash=self._request.squash)
+        self._graph = run_passes(self._graph, context, passes_named(self._request.passes))
         head = self._graph.heads[0]
         config = apply_patch(base_config(head, platform, resolver), self._request.patch)
         config = attrs.evolve(config, history=(*config.history, *layer_history(head)), created="")
