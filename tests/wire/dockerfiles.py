@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pybuild.errors import FrontendError, PybuildError, SourceFetchError
+from pybuild.errors import FrontendError, PybuildError
 from pybuild.frontend.dockerfile.frontend import DockerfileBuild
 from pybuild.frontend.dockerfile.lint import LintWarning
 from pybuild.frontend.dockerfile.lower.platforms import parse, print_all
@@ -21,15 +20,13 @@ from pybuild.location import Location
 from pybuild.platform import Platform
 from pybuild.protocols import FrontendImage, FrontendResult
 from tests.wire.cases import differences
+from tests.wire.resolver import Resolver, answer
 
 SESSION = "pybuildsession00000000000"
 UNIQUE = "pybuildunique000000000000"
 #: What the vectors' fake git and http sources say of their time.
 SOURCE_TIME = 1700000000
-_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _DEFAULT = Platform("linux", "amd64")
-
-Resolver = Mapping[str, Mapping[str, Mapping[str, str]]]
 
 
 class FakeHost:
@@ -70,33 +67,8 @@ class FakeHost:
         store = options.get("oci.store", "")
         mode = "" if store else options.get("image.resolvemode", "default")
         self.resolves[reference, name, mode, store, vertex.name] = None
-        answer = self._answer(reference, name)
-        if answer is None:
-            return self._by_rule(reference, platform or self.build_platform)
-        if "error" in answer:
-            raise SourceFetchError(answer["error"])
-        return FrontendImage(reference=reference, digest=answer["digest"], config=answer["config"].encode())
-
-    def _answer(self, reference: str, platform: str) -> Mapping[str, str] | None:
-        known = self._resolver.get(reference)
-        if known is None:
-            return None
-        return known.get(platform) or known.get("")
-
-    def _by_rule(self, reference: str, platform: Platform) -> FrontendImage:
-        own = reference.partition("@")[2]
-        digest = own or "sha256:" + hashlib.sha256(reference.encode()).hexdigest()
-        optional = {
-            "os.version": platform.os_version,
-            "os.features": list(platform.os_features),
-            "variant": platform.variant,
-        }
-        config: dict[str, Any] = {"architecture": platform.architecture, "os": platform.os}
-        config |= {key: value for key, value in optional.items() if value}
-        diff_id = "sha256:" + hashlib.sha256(reference.encode()).hexdigest()
-        config["rootfs"] = {"type": "layers", "diff_ids": [diff_id]}
-        config["config"] = {} if platform.os == "windows" else {"Env": [_PATH]}
-        return FrontendImage(reference=reference, digest=digest, config=json.dumps(config).encode())
+        found = answer(self._resolver, reference, platform, self.build_platform)
+        return FrontendImage(reference=reference, digest=found.digest, config=found.config)
 
     def source_time(self, source: Edge) -> int | None:
         """See protocols.FrontendHost."""
@@ -276,11 +248,3 @@ def _request_differences(case: Mapping[str, Any], expected: Mapping[str, Any], h
         yield f"resolves: expected {wanted}, got {found}"
     if not case.get("check") and expected.get("pre_solves", []) != host.solves:
         yield f"pre_solves: expected {expected.get('pre_solves', [])}, got {host.solves}"
-
-
-def load_resolver(path: Path) -> Resolver:
-    """The answers of a resolver.json."""
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
-__all__ = ["FakeHost", "FakeTree", "load_resolver", "run_case"]

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.wire.dockerfiles import load_resolver, run_case
+from tests.wire.dockerfiles import run_case
+from tests.wire.resolver import load_resolver
 
 VECTORS = Path(__file__).resolve().parent.parent / "vectors"
 CASES = sorted(path for path in (VECTORS / "authored").iterdir() if path.is_dir())

@@ -1,0 +1,237 @@
+"""The packages that a snippet sees, and the case that it is the body of."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Collection, Mapping, Sequence
+from functools import reduce
+from hashlib import sha256
+from typing import Any
+
+import attrs
+
+from pybuild.llb.definition import Definition
+from tests.wire.client import combine, execs, files, options, sources
+from tests.wire.client.capabilities import CAPABILITIES
+from tests.wire.client.constraints import DEFAULT_PLATFORM, UNIQUE, Constraints, SourceMap
+from tests.wire.client.states import Marshalled, State, clean_path, new_state, parse_ip
+from tests.wire.client.structs import (
+    HTTPHeader,
+    HTTPSignatureInfo,
+    LinuxResources,
+    PlatformSpec,
+    Position,
+    Range,
+)
+from tests.wire.golang.format import sprintf
+from tests.wire.golang.interpret import Conversion, GoPanic, Namespace, run
+from tests.wire.resolver import ImageAnswer, Resolver, answer
+
+
+@attrs.define
+class Case:
+    """What a snippet calls `k`: options for marshalling, and the fake client."""
+
+    resolver: Resolver
+    all_caps: Collection[str]
+    marshal: list[Any] = attrs.field(factory=lambda: [options.platform(PlatformSpec.of(DEFAULT_PLATFORM)), *_unique()])
+
+    @property
+    def fc(self) -> Case:
+        return self
+
+    @property
+    def bopts(self) -> Case:
+        return self
+
+    @property
+    def LLBCaps(self) -> frozenset[str]:
+        return frozenset(self.all_caps)
+
+    def resolve(self, reference: str, platform: PlatformSpec | None) -> ImageAnswer:
+        """An image's digest and config; see resolver.answer."""
+        return answer(self.resolver, reference, None if platform is None else platform.value())
+
+
+_TYPES = (
+    "StateOption", "RunOption", "MountOption", "ConstraintsOpt", "ImageOption", "ImageBlobOption",
+    "LocalOption", "GitOption", "GitBundleOption", "HTTPOption", "FileInfoOption", "AuthOption", "SecretOption",
+    "SSHOption", "TmpfsOption", "CDIDeviceOption", "CopyOption", "MkdirOption", "MkfileOption", "SymlinkOption",
+    "RmOption", "ChownOption", "FileAction", "Output", "ExecState", "CopyInput", "UlimitName",
+    "CacheMountSharingMode", "MountContentCache", "ResolveMode", "OCILayoutOption", "DiffType",
+)  # fmt: skip
+
+
+def _unique() -> list[Any]:
+    return [options.FUNCTIONS["LocalUniqueID"](UNIQUE)]
+
+
+def definition_of(source: str, resolver: Resolver, caps: Collection[str]) -> Definition:
+    """The definition that the function body `source` makes.
+
+    Raises:
+        Unsupported: it uses something that is not here.
+        PybuildError: it makes no definition.
+        GoError: it returns an error.
+    """
+    case = Case(resolver, caps)
+    try:
+        result = run(source, {**_packages(caps), "k": case, "ctx": None})
+    except GoPanic as panic:
+        raise GoError(str(panic)) from None
+    if isinstance(result, tuple):
+        result, error = result
+        if error is not None:
+            raise GoError(str(error))
+    if isinstance(result, Marshalled):
+        return result.definition
+    if not isinstance(result, State):
+        result = new_state(result)
+    return result.marshalled(case.marshal)
+
+
+class GoError(Exception):
+    """A value of Go's type error."""
+
+    def Error(self) -> str:
+        return str(self)
+
+
+class _Text(str):
+    """A digest or another named string type."""
+
+    __slots__ = ()
+
+    def String(self) -> str:
+        return str(self)
+
+    def Encoded(self) -> str:
+        return self.partition(":")[2]
+
+    def Hex(self) -> str:
+        return self.Encoded()
+
+    def Algorithm(self) -> str:
+        return self.partition(":")[0]
+
+
+def _digest(data: bytes | str) -> _Text:
+    raw = data.encode(errors="surrogateescape") if isinstance(data, str) else data
+    return _Text(f"sha256:{sha256(raw).hexdigest()}")
+
+
+def _joined(*parts: str) -> str:
+    present = [part for part in parts if part]
+    return clean_path("/".join(present)) if present else ""
+
+
+def _packages(caps: Collection[str]) -> Mapping[str, Any]:
+    nanosecond = 1
+    second = 10**9
+    return {
+        "llb": Namespace("llb", _llb()),
+        "llbbuild": Namespace("llbbuild", combine.BUILD_FUNCTIONS),
+        "pb": Namespace("pb", _pb()),
+        "ocispecs": Namespace("ocispecs", {"Platform": PlatformSpec}),
+        "digest": Namespace("digest", {"FromString": _digest, "FromBytes": _digest, "Digest": Conversion(_Text, "")}),
+        "context": Namespace("context", {"TODO": lambda: None, "Background": lambda: None, "Context": type(None)}),
+        "errors": Namespace("errors", {"New": GoError, "Errorf": lambda text, *v: GoError(sprintf(text, *v))}),
+        "fmt": Namespace(
+            "fmt",
+            {
+                "Sprintf": sprintf,
+                "Errorf": lambda text, *values: GoError(sprintf(text, *values)),
+                "Sprint": lambda *values: "".join(sprintf("%v", value) for value in values),
+            },
+        ),
+        "net": Namespace(
+            "net", {"ParseIP": parse_ip, "IPv4": lambda *parts: ".".join(map(str, parts)), "IP": Conversion(str, "")}
+        ),
+        "os": Namespace(
+            "os",
+            {
+                "FileMode": Conversion(int, 0),
+                "ModeDir": 1 << 31,
+                "ModeSticky": 1 << 20,
+                "ModeSetuid": 1 << 23,
+                "ModeSetgid": 1 << 22,
+                "ModeSymlink": 1 << 27,
+                "ModePerm": 0o777,
+            },
+        ),
+        "path": Namespace(
+            "path", {"Join": _joined, "Clean": clean_path, "Base": posixpath.basename, "Dir": posixpath.dirname}
+        ),
+        "strings": Namespace(
+            "strings",
+            {
+                "Repeat": lambda text, count: text * count,
+                "Join": lambda parts, separator: separator.join(parts),
+                "Split": lambda text, separator: text.split(separator),
+                "Fields": lambda text: text.split(),
+                "ToUpper": str.upper,
+                "ToLower": str.lower,
+                "TrimSpace": str.strip,
+                "TrimPrefix": str.removeprefix,
+                "TrimSuffix": str.removesuffix,
+                "Replace": lambda text, old, new, count: text.replace(old, new, count),
+                "ReplaceAll": lambda text, old, new: text.replace(old, new),
+                "HasPrefix": str.startswith,
+                "HasSuffix": str.endswith,
+                "Contains": lambda text, part: part in text,
+            },
+        ),
+        "strconv": Namespace("strconv", {"Itoa": str, "Quote": json.dumps}),
+        "time": Namespace(
+            "time",
+            {
+                "Unix": lambda seconds, more: seconds * second + more * nanosecond,
+                "UnixMilli": lambda milliseconds: milliseconds * 10**6,
+                "Nanosecond": 1,
+                "Second": second,
+                "Minute": 60 * second,
+                "Hour": 3600 * second,
+            },
+        ),
+        "at": lambda seconds, more: seconds * second + more,
+        "dg": lambda character: _Text("sha256:" + chr(character) * 64),
+        "capSet": lambda _all, missing: frozenset(caps) - set(missing),
+        "ptr": lambda value: value,
+    }
+
+
+def _llb() -> dict[str, Any]:
+    parts: Sequence[Mapping[str, Any]] = [
+        options.FUNCTIONS,
+        sources.FUNCTIONS,
+        execs.FUNCTIONS,
+        files.FUNCTIONS,
+        combine.FUNCTIONS,
+        {
+            "State": State,
+            "Constraints": Constraints,
+            **{name: Conversion(lambda value: value, None) for name in _TYPES},
+            "NewState": new_state,
+            "NewSourceMap": SourceMap,
+            "LinuxResources": LinuxResources,
+            "HTTPHeader": HTTPHeader,
+            "HTTPSignatureInfo": HTTPSignatureInfo,
+        },
+    ]
+    return reduce(lambda left, right: {**left, **right}, parts, {})
+
+
+def _pb() -> dict[str, Any]:
+    return {
+        "Range": Range,
+        "Position": Position,
+        "Platform": PlatformSpec,
+        "Caps": None,
+        **{name: _Text(value) for name, value in CAPABILITIES.items()},
+        "NetMode_UNSET": 0,
+        "NetMode_HOST": 1,
+        "NetMode_NONE": 2,
+        "SecurityMode_SANDBOX": 0,
+        "SecurityMode_INSECURE": 1,
+    }
