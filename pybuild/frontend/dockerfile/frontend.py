@@ -85,12 +85,12 @@ class DockerfileBuild:
         return None
 
     def lowered(self) -> Lowered:
-        """The target stage for the outline.
+        """The target stage for the outline; the rules are not looked at.
 
         Raises:
             FrontendError: as `lower`.
         """
-        return self._lower(None, self._linter(report=True))
+        return self._lower(None, self._linter(report=False))
 
     def _linter(self, *, report: bool) -> Linter:
         """Warnings of one platform are enough: those of the others are dropped, and cannot fail the build."""
