@@ -9,7 +9,8 @@ import pytest
 from pybuild.errors import PybuildError
 from pybuild.frontend.dockerfile.calls.outline import outline_of
 from pybuild.frontend.dockerfile.frontend import DockerfileBuild
-from tests.wire.dockerfiles import FakeHost, load_resolver
+from tests.wire.dockerfiles import FakeHost
+from tests.wire.resolver import load_resolver
 
 VECTORS = Path(__file__).resolve().parent.parent / "vectors"
 CASES = json.loads((VECTORS / "subrequests.json").read_text())
