@@ -13,7 +13,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # type checkers know the name; importing it from typing takes longer than all of this module
 if TYPE_CHECKING:
-    from pybuild._api import BuildResult, abuild, build, connect, embedded
+    from pybuild._api import abuild, build, connect, embedded
     from pybuild.dsl.buildfile import load_buildfile
     from pybuild.dsl.mount import Mount
     from pybuild.dsl.mounts import bind, cache, secret, ssh, tmpfs
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from pybuild.dsl.target import Target, target
     from pybuild.errors import PybuildError
     from pybuild.platform import Platform
+    from pybuild.results.result import BuildResult
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "pybuild._api": ("BuildResult", "abuild", "build", "connect", "embedded"),
+    "pybuild._api": ("abuild", "build", "connect", "embedded"),
     "pybuild.dsl.buildfile": ("load_buildfile",),
     "pybuild.dsl.mount": ("Mount",),
     "pybuild.dsl.mounts": ("bind", "cache", "secret", "ssh", "tmpfs"),
@@ -43,6 +44,7 @@ _HOME = {
     "pybuild.dsl.target": ("Target", "target"),
     "pybuild.errors": ("PybuildError",),
     "pybuild.platform": ("Platform",),
+    "pybuild.results.result": ("BuildResult",),
 }  # fmt: skip
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, final
-
-import attrs
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pybuild._boundary import public
 from pybuild.errors import EngineUnavailable, PybuildError, TargetError
 from pybuild.llb.vertex import Graph
 from pybuild.platform import Platform, host_platform, parse_platform, require_linux
-from pybuild.protocols import ExportResult, OutputSpec, ProgressSink, SolveRequest, SolveResult, StepResult
+from pybuild.protocols import OutputSpec, ProgressSink, SolveRequest
+from pybuild.results.logs import LogKeeper
+from pybuild.results.result import BuildResult, Origin
 from pybuild.session.secrets import EnvironmentSecret, SecretValue
 
 if TYPE_CHECKING:
@@ -25,66 +25,9 @@ if TYPE_CHECKING:
     from pybuild.dsl.target import Target
     from pybuild.engine.buildkit.engine import BuildKitEngine
     from pybuild.engine.embedded import EmbeddedEngine
-    from pybuild.oci.imageconfig import ImageConfig
     from pybuild.session.local import LocalSession
-    from pybuild.viz.drawing import Drawing
 
 Progress: TypeAlias = Literal["auto", "tty", "plain", "quiet", "rawjson"]
-
-
-@final
-@attrs.frozen(kw_only=True, repr=False)
-class BuildResult:
-    """What a build made.
-
-    Attributes:
-        steps: how every step went, in topological order.
-        config: the image config of the result.
-        metadata: what the exporters said, by the keys of buildx's --metadata-file.
-        exports: what each exporter wrote.
-        duration: seconds from start to end.
-        graph: what was built, with images pinned; `drawing` shows how it went.
-    """
-
-    steps: tuple[StepResult, ...]
-    config: ImageConfig
-    metadata: Mapping[str, object]
-    exports: tuple[ExportResult, ...]
-    duration: float
-    graph: Graph = attrs.field(default=Graph([]), eq=False)
-
-    @property
-    def drawing(self) -> Drawing:
-        """The graph with states and times."""
-        from pybuild.viz.drawing import Drawing
-
-        return Drawing(self.graph, steps=self.steps)
-
-    @property
-    def digest(self) -> str:
-        """Digest of the image manifest; "" when no image was written."""
-        return str(self.metadata.get("containerimage.digest", ""))
-
-    @property
-    def cached(self) -> bool:
-        """Whether nothing had to run."""
-        return all(step.state in ("cached", "skipped") for step in self.steps)
-
-    def __repr__(self) -> str:
-        ran = sum(step.state == "done" for step in self.steps)
-        return f"<BuildResult {self.digest or 'no image'}: {ran} of {len(self.steps)} steps ran, {self.duration:.1f} s>"
-
-    @classmethod
-    def of(cls, result: SolveResult) -> BuildResult:
-        """From what an engine returned."""
-        return cls(
-            steps=result.steps,
-            config=result.config,
-            metadata=result.metadata,
-            exports=result.exports,
-            duration=result.duration,
-            graph=result.graph,
-        )
 
 
 @public
@@ -121,11 +64,12 @@ def build(
         >>> build(scratch().write("/hello", "world"), to_dir("out"))  # doctest: +SKIP
         <BuildResult no image: 1 of 1 steps ran, 0.1 s>
     """
-    request = request_for(
-        target, output, args=args, platforms=platforms, no_cache=("*",) if no_cache is True else tuple(no_cache or ())
-    )
+    state, request = _asked_for(target, output, args, platforms, no_cache)
+    chosen, session = engine_for(engine), session_for(secrets)
     with _progress(progress) as sink:
-        return BuildResult.of(engine_for(engine).run(request, session_for(secrets), sink))
+        keeper = LogKeeper(sink)
+        done = chosen.run(request, session, keeper)
+    return BuildResult.of(done, Origin(logs=keeper.logs, state=state, engine=chosen, session=session))
 
 
 @public
@@ -148,11 +92,26 @@ async def abuild(
         >>> asyncio.run(abuild(scratch().mkdir("/a")))  # doctest: +SKIP
         <BuildResult no image: 1 of 1 steps ran, 0.1 s>
     """
-    request = request_for(
-        target, output, args=args, platforms=platforms, no_cache=("*",) if no_cache is True else tuple(no_cache or ())
-    )
+    state, request = _asked_for(target, output, args, platforms, no_cache)
+    chosen, session = engine_for(engine), session_for(secrets)
     with _progress(progress) as sink:
-        return BuildResult.of(await engine_for(engine).solve(request, session_for(secrets), sink))
+        keeper = LogKeeper(sink)
+        done = await chosen.solve(request, session, keeper)
+    return BuildResult.of(done, Origin(logs=keeper.logs, state=state, engine=chosen, session=session))
+
+
+def _asked_for(
+    target: State | Target[...],
+    output: OutputSpec | Sequence[OutputSpec] | None,
+    args: Mapping[str, object] | None,
+    platforms: Sequence[str],
+    no_cache: bool | Sequence[str],
+) -> tuple[State, SolveRequest]:
+    from pybuild.dsl.state import State
+
+    steps = ("*",) if no_cache is True else tuple(no_cache or ())
+    request = request_for(target, output, args=args, platforms=platforms, no_cache=steps)
+    return (target if isinstance(target, State) else target(**(args or {}))), request
 
 
 @public

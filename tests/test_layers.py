@@ -34,6 +34,7 @@ LAYERS: dict[str, int] = {
     "exporter": 5,
     "solver": 6,
     "engine": 7,
+    "results": 8,
     "_api": 8,
     "cli": 8,
     "__init__": 8,
@@ -42,9 +43,10 @@ LAYERS: dict[str, int] = {
 DEFINITION = {"frontend", "dsl"}
 EXECUTION = {"store", "runtime", "registry", "session", "source", "exporter", "solver"}
 
-#: Sanctioned upward imports, made late: `State.build()` hands over to the API, engines tell the package's version,
+#: Sanctioned upward imports, made late: `State.build()` hands over to the API and returns its result, engines tell
+#: the package's version,
 #: and annotations that a type checker alone imports are looked up on the facade.
-UPWARD = {("dsl", "_api"), ("engine", "__init__"), ("_boundary", "__init__")}
+UPWARD = {("dsl", "_api"), ("dsl", "results"), ("engine", "__init__"), ("_boundary", "__init__")}
 #: Packages of one layer that may know each other: everything in the execution column may use the store.
 SAME_LAYER = {
     ("runtime", "store"),

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from pybuild._api import BuildResult
     from pybuild.cli.progress import Mode
     from pybuild.dsl.state import State
     from pybuild.dsl.target import Target
     from pybuild.protocols import OutputSpec
+    from pybuild.results.result import BuildResult
     from pybuild.session.secrets import EnvironmentSecret, SecretValue
 
 _PROGRESS = ("auto", "tty", "plain", "quiet", "rawjson")
@@ -147,8 +147,9 @@ def _build(
 ) -> BuildResult:
     import attrs
 
-    from pybuild._api import BuildResult, engine_for, request_for, session_for
+    from pybuild._api import engine_for, request_for, session_for
     from pybuild.cli.progress import display
+    from pybuild.results.result import BuildResult
 
     named = [_with_names(output, options.tag) for output in outputs]
     platforms = flags.platforms_of(options) or list(wanted.platforms)

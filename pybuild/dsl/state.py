@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, NoReturn, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, NoReturn, ParamSpec, Self, TypeVar
 
 import attrs
 
 from pybuild._boundary import public
 from pybuild.digest import Digest, digest_of
 from pybuild.dsl import fileops
+from pybuild.dsl.buildable import Buildable
 from pybuild.dsl.config import EMPTY, Config
 from pybuild.dsl.configurable import Configurable
 from pybuild.dsl.filecalls import FileCalls
@@ -35,10 +36,6 @@ from pybuild.location import Location, capture
 from pybuild.platform import Platform
 from pybuild.protocols import ImagePatch
 
-if TYPE_CHECKING:
-    from pybuild._api import BuildResult, Progress
-    from pybuild.protocols import Engine, OutputSpec
-
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -49,7 +46,7 @@ class ChainError(DefinitionError, AttributeError):
     code = "chain"
 
 
-class State(Configurable["State"], FileCalls["State"], Inspectable):
+class State(Configurable["State"], FileCalls["State"], Inspectable, Buildable):
     """A file system that the build would make, with the image config that goes with it.
 
     States are made by `image`, `scratch`, `local` and the other sources, and by the methods here. They are immutable
@@ -323,38 +320,6 @@ class State(Configurable["State"], FileCalls["State"], Inspectable):
     def location(self) -> Location:
         """Where the call stands that made this state."""
         return self._location
-
-    # -------------------------------------------------------------------------------------------- execution edge
-
-    def build(
-        self,
-        output: OutputSpec | None = None,
-        *,
-        engine: Engine | str = "auto",
-        platforms: Sequence[str] = (),
-        progress: Progress = "auto",
-        secrets: Mapping[str, Any] | None = None,
-        no_cache: bool | Sequence[str] = False,
-    ) -> BuildResult:
-        """Build this state; see `pybuild.build`.
-
-        Example:
-            >>> from pybuild import image, to_oci
-            >>> result = image("alpine").run("make").build(to_oci("app.tar"))  # doctest: +SKIP
-        """
-        from pybuild._api import build
-
-        # `build` itself says which engines it takes; their classes lie above this package.
-        chosen = cast("Any", engine)
-        return build(
-            self,
-            output,
-            engine=chosen,
-            platforms=platforms,
-            progress=progress,
-            secrets=secrets,
-            no_cache=no_cache,
-        )
 
     # ----------------------------------------------------------------------------------------------------- value
 

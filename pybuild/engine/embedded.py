@@ -67,6 +67,11 @@ class EmbeddedEngine:
         self.root = Path(root) if root is not None else default_root()
         self.rootless = os.geteuid() != 0 if rootless is None else rootless
 
+    def store(self) -> Store:
+        """The store that results are kept in."""
+        require_linux()
+        return Store.open(self.root)
+
     async def info(self) -> EngineInfo:
         """See protocols.Engine."""
         from pybuild import __version__

@@ -1,0 +1,208 @@
+"""`BuildResult`: what a build made, to look at, to run commands in, and to compare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, final
+
+import attrs
+
+from pybuild.digest import Digest
+from pybuild.errors import ArgumentError, EngineUnavailable
+from pybuild.llb.vertex import Graph
+from pybuild.progress import StepLog
+from pybuild.request import ExportResult, Ref, SolveResult, StepResult
+
+if TYPE_CHECKING:
+    from pybuild.dsl.state import State
+    from pybuild.engine.buildkit.engine import BuildKitEngine
+    from pybuild.engine.embedded import EmbeddedEngine
+    from pybuild.location import Location
+    from pybuild.oci.imageconfig import ImageConfig
+    from pybuild.results.completed import Completed
+    from pybuild.results.files import FileSystem
+    from pybuild.results.logs import Log
+    from pybuild.results.steps import Steps
+    from pybuild.session.local import LocalSession
+    from pybuild.viz.drawing import Drawing
+
+NO_FILES: Final = Ref(snapshot="")
+_DRAWN: Final = 200
+"""How many steps a notebook draws; of larger graphs it shows the table."""
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Origin:
+    """Where a result comes from: what was built, by what, with what the client offered, and what was printed."""
+
+    ref: Ref = NO_FILES
+    logs: Mapping[Digest, Sequence[StepLog]] = attrs.field(factory=dict[Digest, Sequence[StepLog]])
+    state: State | None = None
+    engine: EmbeddedEngine | BuildKitEngine | None = None
+    session: LocalSession | None = None
+
+
+UNKNOWN: Final = Origin()
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class BuildResult:
+    """What a build made.
+
+    Attributes:
+        results: how every step went, in topological order; `steps` is the same as a table.
+        config: the image config of the result.
+        metadata: what the exporters said, by the keys of buildx's --metadata-file.
+        exports: what each exporter wrote.
+        duration: seconds from start to end.
+        graph: what was built, with images pinned; `drawing` shows how it went.
+
+    Example:
+        >>> from pybuild import scratch
+        >>> result = scratch().write("/motd", "welcome").build()  # doctest: +SKIP
+        >>> result.fs.read_text("/motd")  # doctest: +SKIP
+        'welcome'
+    """
+
+    results: tuple[StepResult, ...]
+    config: ImageConfig
+    metadata: Mapping[str, object]
+    exports: tuple[ExportResult, ...]
+    duration: float
+    graph: Graph = attrs.field(default=Graph([]), eq=False)
+    origin: Origin = attrs.field(default=UNKNOWN, eq=False)
+
+    @classmethod
+    def of(cls, result: SolveResult, origin: Origin | None = None) -> BuildResult:
+        """From what an engine returned; `origin` is what `fs`, `run` and `log` go by."""
+        return cls(
+            results=result.steps,
+            config=result.config,
+            metadata=result.metadata,
+            exports=result.exports,
+            duration=result.duration,
+            graph=result.graph,
+            origin=UNKNOWN if origin is None else attrs.evolve(origin, ref=result.ref),
+        )
+
+    # ---------------------------------------------------------------------------------------------------- facts
+
+    @property
+    def digest(self) -> str:
+        """Digest of the image manifest; "" when no image was written."""
+        return str(self.metadata.get("containerimage.digest", ""))
+
+    @property
+    def cached(self) -> bool:
+        """Whether nothing had to run."""
+        return all(step.state in ("cached", "skipped") for step in self.results)
+
+    @property
+    def steps(self) -> Steps:
+        """How every step went: state, time, bytes, and the line that wrote it."""
+        from pybuild.results.steps import Steps
+
+        return Steps(self.results, self.graph)
+
+    @property
+    def drawing(self) -> Drawing:
+        """The graph with states and times."""
+        from pybuild.viz.drawing import Drawing
+
+        return Drawing(self.graph, steps=self.results)
+
+    def log(self, step: str | StepResult | State | None = None) -> Log:
+        """What steps printed during this build; a step that was cached printed nothing.
+
+        Args:
+            step: one of `steps`, a part of a name, or a state, whose last step is meant; None for all of them.
+
+        Raises:
+            ArgumentError: there is no such step.
+        """
+        from pybuild.results.logs import text_of
+
+        chosen = list(self.results) if step is None else self._chosen(step)
+        return text_of([event for each in chosen for event in self.origin.logs.get(each.digest, ())])
+
+    def _chosen(self, step: str | StepResult | State) -> list[StepResult]:
+        if isinstance(step, StepResult):
+            wanted: Callable[[StepResult], bool] = step.__eq__
+        elif isinstance(step, str):
+            part = step
+            wanted = lambda each: part in each.name  # noqa: E731
+        else:
+            places: set[Location] = set() if step.head is None else set(step.head.vertex.locations)
+            digests = {vertex.digest for vertex in self.graph.vertices if places & set(vertex.locations)}
+            wanted = lambda each: each.digest in digests  # noqa: E731
+        found = [each for each in self.results if wanted(each)]
+        if not found:
+            shown = ", ".join(f'"{each.name}"' for each in self.results)
+            raise ArgumentError(f"log(): this build has no step {step!r}", hint=f"there are: {shown}")
+        return found
+
+    # ---------------------------------------------------------------------------------------------------- files
+
+    @property
+    def fs(self) -> FileSystem:
+        """The files of the result.
+
+        Raises:
+            EngineUnavailable: an engine elsewhere has them; export them with `to_dir`.
+            NotFound: they were removed from the store since.
+        """
+        from pybuild.engine.embedded import EmbeddedEngine
+
+        engine = self.origin.engine
+        if not isinstance(engine, EmbeddedEngine):
+            name = "unknown" if engine is None else engine.name
+            raise EngineUnavailable(
+                f'the engine "{name}" keeps the files of results to itself',
+                hint="build with the embedded engine, or export the files: to_dir(...)",
+            )
+        from pybuild.results.files import FileSystem
+
+        return FileSystem.of_snapshot(engine.store(), self.origin.ref.snapshot)
+
+    def run(self, command: str | Sequence[str], *, check: bool = True, **options: Any) -> Completed:
+        """Run a command in the result, as a container of the image would; its changes are dropped.
+
+        Args:
+            command: text for the shell, or a list of arguments.
+            check: whether an exit code other than 0 raises.
+            options: as for `State.run`, such as `env`, `user`, `mounts` and `network`.
+
+        Raises:
+            ExecError: the exit code is not 0, and `check` is set.
+
+        Example:
+            >>> from pybuild import image
+            >>> result = image("alpine").run("apk add make").build()  # doctest: +SKIP
+            >>> result.run("make --version").stdout.splitlines()[0]  # doctest: +SKIP
+            'GNU Make 4.4.1'
+        """
+        from pybuild.results.completed import run_in
+
+        return run_in(self.origin, command, check=check, options=options)
+
+    # ---------------------------------------------------------------------------------------------------- shown
+
+    def __repr__(self) -> str:
+        ran = sum(step.state == "done" for step in self.results)
+        total = len(self.results)
+        return f"<BuildResult {self.digest or 'no image'}: {ran} of {total} steps ran, {self.duration:.1f} s>"
+
+    def _repr_html_(self) -> str:
+        return f"<p><code>{self.digest or 'no image'}</code>, {self.duration:.1f} s</p>{self.steps._repr_html_()}"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What a notebook shows: the drawing with states and times, and the steps as a table. Never raises."""
+        import contextlib
+
+        bundle = {"text/plain": f"{self!r}\n{self.steps!r}", "text/html": self._repr_html_()}
+        with contextlib.suppress(Exception):
+            if 0 < len(self.graph) <= _DRAWN:
+                svg = self.drawing.text
+                bundle["text/html"] += svg[svg.index("<svg") :]
+        return bundle

@@ -1,0 +1,105 @@
+"""What a build returns: files, commands, logs and steps of real containers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pybuild import PybuildError, State, build, embedded, oci_layout, scratch, secret
+from pybuild.errors import ArgumentError, ExecError
+from pybuild.results.result import BuildResult
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture
+def base(base_layout: Path) -> State:
+    return oci_layout(base_layout, "debian:bookworm")
+
+
+def made(state: State, root: Path) -> BuildResult:
+    return build(state, engine=embedded(root), progress="quiet")
+
+
+def test_files_and_what_a_step_changed(base: State, warm_root: Path) -> None:
+    state = base.run("mkdir /d && echo text > /d/file && chmod 600 /etc/issue && rm /etc/debian_version")
+    before, after = made(base, warm_root), made(state, warm_root)
+    assert after.fs.read_text("/d/file") == "text\n"
+    assert after.fs.ls("/d").names == ["file"]
+    changes = before.fs.diff(after.fs)
+    assert changes.paths("added") == ["/d", "/d/file"]
+    assert changes.paths("changed") == ["/etc/issue"]
+    assert changes.paths("removed") == ["/etc/debian_version"]
+    assert after.fs.du("/d").size == 5
+
+
+def test_an_intermediate_state_is_built_when_it_is_looked_at(
+    base: State, warm_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYBUILD_ROOT", str(warm_root))
+    first = base.run("echo one > /one")
+    second = first.run("echo two > /two")
+    assert "/two" not in first.fs
+    assert second.fs.read_text("/two") == "two\n"
+    assert first.fs.diff(second.fs).paths("added") == ["/two"]
+
+
+def test_a_command_in_the_result(base: State, warm_root: Path) -> None:
+    result = made(base.env(GREETING="hello").workdir("/srv").user("daemon").write("/file", "text"), warm_root)
+    done = result.run("echo $GREETING; pwd >&2; id -un")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "hello\ndaemon\n", "/srv\n")
+    assert sorted(done.output.splitlines()) == ["/srv", "daemon", "hello"]
+    assert done.ok
+    assert result.run(["cat", "/file"]).stdout == "text"
+    assert result.run("rm /file || touch /srv/x", user="root").ok
+    assert "/file" in result.fs
+
+
+def test_a_command_that_fails(base: State, warm_root: Path) -> None:
+    result = made(base, warm_root)
+    with pytest.raises(ExecError) as caught:
+        result.run("echo why; exit 3")
+    assert (caught.value.exit_code_of_step, caught.value.log) == (3, b"why\n")
+    assert caught.value.locations[0].file == __file__
+    done = result.run("echo why; exit 3", check=False)
+    assert (done.ok, done.exit_code, done.stdout) == (False, 3, "why\n")
+    assert repr(done) == "<Completed 'echo why; exit 3': exit code 3>"
+
+
+def test_commands_are_offered_what_the_build_was(base: State, warm_root: Path) -> None:
+    result = build(base, engine=embedded(warm_root), progress="quiet", secrets={"token": "abc"})
+    assert result.run("cat /run/secrets/token", mounts=[secret("token")]).stdout == "abc"
+
+
+def test_logs_and_steps(base: State, warm_root: Path, tmp_path: Path) -> None:
+    first = base.run(f"echo first {tmp_path}")
+    second = first.run(f"echo second {tmp_path} >&2")
+    result = made(second, warm_root)
+    assert result.log(first) == f"first {tmp_path}\n"
+    assert result.log("echo second") == f"second {tmp_path}\n"
+    assert result.log() == f"first {tmp_path}\nsecond {tmp_path}\n"
+    assert result.log(result.steps[-1]) == result.log(second)
+    with pytest.raises(ArgumentError, match="no step 'third'"):
+        result.log("third")
+    assert [step.state for step in result.steps[1:]] == ["done", "done"]
+    lines = repr(result.steps).splitlines()
+    assert lines[0].split() == ["STEP", "STATE", "TIME", "SIZE", "WHERE"]
+    assert "test_results.py" in lines[-1]
+    bundle = result._repr_mimebundle_()
+    assert "<svg" in bundle["text/html"]
+    assert "echo second" in bundle["text/plain"]
+
+
+def test_the_files_of_nothing(warm_root: Path) -> None:
+    assert made(scratch(), warm_root).fs.ls().names == []
+
+
+def test_a_result_without_an_engine_says_so(warm_root: Path) -> None:
+    result = made(scratch().mkdir("/a"), warm_root)
+    alone = BuildResult(
+        results=result.results, config=result.config, metadata={}, exports=(), duration=0.0, graph=result.graph
+    )
+    for use in (lambda: alone.fs, lambda: alone.run("true")):
+        with pytest.raises(PybuildError):
+            use()
