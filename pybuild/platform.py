@@ -65,8 +65,11 @@ def parse_platform(text: str) -> Platform:
 
 
 def normalize(platform: Platform) -> Platform:
-    """Fold aliases and default variants: `x86_64` to amd64, `arm64/v8` to arm64, arm without a variant to v7."""
-    os_name = _OS_NAMES.get(platform.os.lower(), platform.os.lower())
+    """Fold aliases and default variants: `x86_64` to amd64, `arm64/v8` to arm64, arm without a variant to v7.
+
+    Without a system it is linux.
+    """
+    os_name = _OS_NAMES.get(platform.os.lower(), platform.os.lower()) or "linux"
     architecture, variant = platform.architecture.lower(), platform.variant.lower()
     if architecture in _ARCHITECTURES:
         architecture, implied = _ARCHITECTURES[architecture]

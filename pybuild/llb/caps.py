@@ -22,6 +22,7 @@ EXPORT_CACHE: Final = "meta.exportcache"
 SETS_DEFAULT_PATH: Final = "exec.meta.setsdefaultpath"
 LOCAL_DIFFER: Final = "source.local.differ"
 GIT_HTTP_AUTH: Final = "source.git.httpauth"
+HTTP: Final = "source.http"
 HTTP_HEADER: Final = "source.http.header"
 HTTP_SIGNATURE: Final = "source.http.signatureverify"
 

@@ -63,7 +63,7 @@ class MarshalOptions:
     filter: tuple[str, ...] = ()
     metadata: Metadata = NO_METADATA
     caps: Collection[str] | None = None
-    local_unique: str = ""
+    local_unique: str | None = None
 
 
 NO_OPTIONS: Final = MarshalOptions()
@@ -165,7 +165,7 @@ class _Marshaller:
 
     def _local(self, op: SourceOp) -> SourceOp:
         names = dict(op.attrs)
-        if "local.session" in names or "local.unique" in names or not self._options.local_unique:
+        if "local.session" in names or "local.unique" in names or self._options.local_unique is None:
             return op
         return op.replace(attrs={**names, "local.unique": self._options.local_unique})
 

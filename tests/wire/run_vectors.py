@@ -38,7 +38,7 @@ from tests.wire.golang.lexer import Unsupported  # noqa: E402
 from tests.wire.resolver import Resolver, load_resolver  # noqa: E402
 
 OWN = ROOT / "tests" / "vectors"
-_OTHER_FILES = frozenset({"resolver.json", "llb_caps.json", "syntax.json", "subrequests.json"})
+_OTHER_FILES = frozenset({"resolver.json", "llb_caps.json", "llb_options.json", "syntax.json", "subrequests.json"})
 
 
 @attrs.frozen

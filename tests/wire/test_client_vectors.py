@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from pybuild.digest import sha256
+from pybuild.errors import PybuildError
 from tests.wire.client.library import definition_of
+from tests.wire.golang.standard import GoError
+from tests.wire.resolver import load_resolver
 from tests.wire.run_vectors import OWN, cases_below, run
 
+CAPS = json.loads((OWN / "llb_caps.json").read_text())
 CASES = list(cases_below(OWN / "llb"))
 SCRIPT = Path(__file__).parent / "run_vectors.py"
 
@@ -22,6 +27,21 @@ def test_all_are_there() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
 def test_equals_buildkit(case: Path) -> None:
     assert run(case).lines == ()
+
+
+OPTIONS = json.loads((OWN / "llb_options.json").read_text())
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_and_its_odd_values(name: str) -> None:
+    case = OPTIONS[name]
+    found: dict[str, str] = {}
+    try:
+        made = definition_of(case["go"], load_resolver(OWN / "resolver.json"), CAPS)
+        found["definition_sha256"] = sha256(made.to_bytes()).removeprefix("sha256:")
+    except (PybuildError, GoError) as error:
+        found["error"] = getattr(error, "message", str(error))
+    assert {"go": case["go"], **found} == case
 
 
 SNIPPETS = {

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Literal
 
 from pybuild.errors import DefinitionError, ReferenceFormatError
-from pybuild.llb.caps import GIT_HTTP_AUTH, HTTP_HEADER, HTTP_SIGNATURE, LOCAL_DIFFER
+from pybuild.llb.caps import GIT_HTTP_AUTH, HTTP, HTTP_HEADER, HTTP_SIGNATURE, LOCAL_DIFFER
 from pybuild.llb.gojson import go_json
 from pybuild.llb.meta import NO_CONSTRAINTS, NO_METADATA, Constraints, Metadata
 from pybuild.llb.ops import SourceOp
@@ -300,7 +300,8 @@ def git(
     if remote is not None and remote.scheme == "ssh":
         attrs["git.knownsshhosts"] = known_ssh_hosts
         attrs["git.mountsshsock"] = mount_ssh_sock or "default"
-    if auth_token_secret or auth_header_secret:
+    named = auth_token_secret is not None or auth_header_secret is not None
+    if named and (attrs["git.authtokensecret"] or attrs["git.authheadersecret"]):
         metadata = metadata.replace(caps=(*metadata.caps, GIT_HTTP_AUTH))
     identifier = f"git://{_git_id(remote, address, ref, subdir)}"
     return source(identifier, _given(attrs), constraints=constraints, metadata=metadata, locations=locations)
@@ -364,6 +365,8 @@ def http(
     attrs = {"http.checksum": checksum, **_file_attrs(filename, perm, uid, gid)}
     attrs["http.authheadersecret"] = auth_header_secret
     caps = list(metadata.caps)
+    if not url.startswith(("http://", "https://")):
+        caps.append(HTTP)
     if header is not None:
         attrs.update({f"http.header.{name}": value for name, value in header.items()})
         caps.append(HTTP_HEADER)

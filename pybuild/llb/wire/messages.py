@@ -379,7 +379,8 @@ POSITION: Final = Message("Position", [Field(1, "line", _I32), Field(2, "charact
 RANGE: Final = Message(
     "Range",
     [Field(1, "start", POSITION), Field(2, "end", POSITION)],
-    get=lambda span: (span[:2], span[2:]),
+    # Lines count from 1: a position of zeros is one that is not there.
+    get=lambda span: (span[:2] if any(span[:2]) else None, span[2:] if any(span[2:]) else None),
 )
 LOCATION: Final = Message(
     "Location", [Field(1, "sourceIndex", _I32), Field(2, "ranges", RANGE, repeated=True)], get=_same

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pybuild.errors import DefinitionError
 from pybuild.llb import construct
 from pybuild.llb.definition import Definition
 from pybuild.llb.unmarshal import unmarshal
@@ -12,12 +13,13 @@ from pybuild.llb.vertex import Edge, Vertex
 from tests.wire.client.constraints import Constraints, collected
 from tests.wire.client.operations import Operation, OperationOutput
 from tests.wire.client.sources import Change
-from tests.wire.client.states import State, StateOption, new_state
+from tests.wire.client.states import Output, State, StateOption, new_state
 from tests.wire.client.structs import PassthroughInput, PlatformSpec
+from tests.wire.golang.interpret import NIL_POINTER, GoPanic
 
 
 def merge(inputs: Sequence[State], *options: Any) -> State:
-    present = [state for state in inputs if state.Output() is not None]
+    present = [state for state in inputs or () if state.Output() is not None]
     if len(present) < 2:
         return present[0] if present else new_state(None)
     constraints = collected(options)
@@ -43,14 +45,17 @@ def _passthrough(name: str, inputs: Sequence[PassthroughInput], options: Sequenc
     constraints = collected(options)
 
     def made(given: Constraints) -> Vertex:
-        edges = [(item.State.edge(given), item.Output) for item in inputs]
+        edges = [(item.State.edge(given), item.Output) for item in inputs or ()]
         return construct.passthrough(name, edges, **constraints.of_vertex(given))[0].vertex
 
     operation = Operation(made)
-    count = sum(item.Output and item.State.Output() is not None for item in inputs)
-    return [OperationOutput(operation, lambda number=number: number) for number in range(count)] or [
-        OperationOutput(operation, error="invalid passthrough output 0")
-    ]
+    count = sum(item.Output and item.State.Output() is not None for item in inputs or ())
+    # Without any, the vertex says so when it is made.
+    return [OperationOutput(operation, _always(number)) for number in range(max(count, 1))]
+
+
+def _always(number: int) -> Callable[[], int]:
+    return lambda: number
 
 
 class PassthroughOp:
@@ -81,20 +86,23 @@ def requires(state: State, name: str, dependencies: Sequence[State]) -> State:
 
 def build(*options: Any) -> StateOption:
     """`llbbuild.Build`."""
+    return lambda state: state.WithOutput(build_op(state.Output(), *options))
+
+
+def build_op(source: Output | None, *options: Any) -> OperationOutput:
+    """`llbbuild.NewBuildOp`."""
     constraints = Constraints()
     filenames: list[str] = []
     for option in options:
         option.apply((constraints, filenames))
 
-    def on(state: State) -> State:
-        def made(given: Constraints) -> Vertex | None:
-            edge = state.edge(given)
-            assert edge is not None
-            return construct.build(edge, filename="".join(filenames[-1:]), **constraints.of_vertex(given))
+    def made(given: Constraints) -> Vertex | None:
+        edge = None if source is None else source.edge(given)
+        if edge is None:
+            raise GoPanic(NIL_POINTER)
+        return construct.build(edge, filename="".join(filenames[-1:]), **constraints.of_vertex(given))
 
-        return state.WithOutput(OperationOutput(Operation(made)))
-
-    return on
+    return OperationOutput(Operation(made))
 
 
 class DefinitionOp:
@@ -107,6 +115,8 @@ class DefinitionOp:
 
     def edge(self, given: Constraints) -> Edge | None:
         """See states.Output."""
+        if self._head is None:
+            raise DefinitionError("cannot marshal empty definition op")
         return self._head
 
     def Output(self) -> OperationOutput:
@@ -130,6 +140,7 @@ FUNCTIONS: Mapping[str, Any] = {
 }
 BUILD_FUNCTIONS: Mapping[str, Any] = {
     "Build": build,
+    "NewBuildOp": build_op,
     "WithFilename": lambda name: Change(lambda pair: pair[1].append(name)),
     "WithConstraints": lambda option: Change(lambda pair: option.apply(pair[0])),
 }

@@ -10,7 +10,7 @@ import attrs
 from pybuild.errors import DefinitionError
 from pybuild.llb import construct
 from pybuild.llb import meta as llb_meta
-from pybuild.llb.meta import CDIDevice, ExecMeta, NetMode, SecretEnv, SecurityMode
+from pybuild.llb.meta import CDIDevice, ExecMeta, Metadata, NetMode, SecretEnv, SecurityMode
 from pybuild.llb.mounts import (
     NO_OUTPUT,
     BindMount,
@@ -24,6 +24,7 @@ from pybuild.llb.mounts import (
 )
 from pybuild.llb.vertex import Vertex
 from tests.wire.client import structs
+from tests.wire.client.capabilities import CAPABILITIES
 from tests.wire.client.constraints import Constraints
 from tests.wire.client.operations import Operation, OperationOutput
 from tests.wire.client.options import apply_all
@@ -47,8 +48,13 @@ class MountPoint:
     content_cache: int = 0
 
     @property
+    def is_cache(self) -> bool:
+        """Without an id it is a mount like any other."""
+        return self.cache is not None and self.cache[0] != ""
+
+    @property
     def has_output(self) -> bool:
-        return not (self.readonly or self.no_output or self.tmpfs is not None or self.cache is not None)
+        return not (self.readonly or self.no_output or self.tmpfs is not None or self.is_cache)
 
     def value(self) -> Mount:
         content_cache = ContentCache(self.content_cache)
@@ -60,7 +66,8 @@ class MountPoint:
         }
         if self.tmpfs is not None:
             return TmpfsMount(**common, size=self.tmpfs)
-        if self.cache is not None:
+        if self.is_cache:
+            assert self.cache is not None
             return CacheMount(**common, cache_id=self.cache[0], sharing=Sharing(self.cache[1]))
         return BindMount(**common, output=0 if self.has_output else NO_OUTPUT)
 
@@ -162,8 +169,16 @@ class ExecOp:
             ],
             cdi_devices=info.devices,
             unique_targets=False,
-            **info.constraints.of_vertex(given, base.platform(given) or given.platform),
+            **self._of_vertex(given),
         )
+
+    def _of_vertex(self, given: Constraints) -> dict[str, Any]:
+        info = self._info
+        found = info.constraints.of_vertex(given, self._base.platform(given) or given.platform)
+        if info.secrets:  # also those that are neither a file nor a variable in the end
+            metadata: Metadata = found["metadata"]
+            found["metadata"] = metadata.replace(caps=(*metadata.caps, CAPABILITIES["CapExecMountSecret"]))
+        return found
 
     def _late(self) -> list[tuple[Mount, None]]:
         secrets = [
@@ -228,6 +243,11 @@ class ExecState(State):
 
     def Root(self) -> State:
         return State(out=self.out, prev=self.prev, key=self.key, value=self.value)
+
+    @property
+    def State(self) -> State:
+        """The embedded state."""
+        return self.Root()
 
 
 def run(state: State, options: Sequence[Any]) -> ExecState:

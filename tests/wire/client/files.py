@@ -19,6 +19,7 @@ from tests.wire.client.options import apply_all
 from tests.wire.client.sources import Change
 from tests.wire.client.states import State
 from tests.wire.client.structs import ChownOpt, CopyInfo, MkdirInfo, MkfileInfo, RmInfo, SymlinkInfo, UserOpt
+from tests.wire.golang.interpret import GoPanic
 
 Make = Callable[[str, str], FileAction]
 """Makes an action, given the directory that paths start at, and the one of a copy's source."""
@@ -115,7 +116,7 @@ def _user(given: UserOpt | None) -> UserName | int | None:
 
 
 def _time(given: int | None) -> int:
-    return UNSET_TIME if given is None else given
+    return UNSET_TIME if given is None else int(given)
 
 
 def mkdir(path: str, mode: int, *options: Any) -> Action:
@@ -160,6 +161,8 @@ def rm(path: str, *options: Any) -> Action:
 
 
 def copy(source: State | Bound, src: str, dest: str, *options: Any) -> Action:
+    if not isinstance(source, Bound) and type(source) is not State:
+        raise GoPanic(f"invalid input type llb.{type(source).__name__} for copy")
     info: CopyInfo = apply_all(CopyInfo(), options)
     return Action(
         lambda workdir, origin: construct.copy(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import posixpath
 from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
 from hashlib import sha256
@@ -15,7 +13,7 @@ from pybuild.llb.definition import Definition
 from tests.wire.client import combine, execs, files, options, sources
 from tests.wire.client.capabilities import CAPABILITIES
 from tests.wire.client.constraints import DEFAULT_PLATFORM, UNIQUE, Constraints, SourceMap
-from tests.wire.client.states import Marshalled, State, clean_path, new_state, parse_ip
+from tests.wire.client.states import Marshalled, State, new_state, parse_ip
 from tests.wire.client.structs import (
     HTTPHeader,
     HTTPSignatureInfo,
@@ -24,8 +22,10 @@ from tests.wire.client.structs import (
     Position,
     Range,
 )
+from tests.wire.golang import standard
 from tests.wire.golang.format import sprintf
 from tests.wire.golang.interpret import Conversion, GoPanic, Namespace, run
+from tests.wire.golang.standard import GoError
 from tests.wire.resolver import ImageAnswer, Resolver, answer
 
 
@@ -75,11 +75,14 @@ def definition_of(source: str, resolver: Resolver, caps: Collection[str]) -> Def
         PybuildError: it makes no definition.
         GoError: it returns an error.
     """
-    case = Case(resolver, caps)
     try:
-        result = run(source, {**_packages(caps), "k": case, "ctx": None})
+        return _definition_of(source, Case(resolver, caps))
     except GoPanic as panic:
         raise GoError(str(panic)) from None
+
+
+def _definition_of(source: str, case: Case) -> Definition:
+    result = run(source, {**_packages(case.all_caps), "k": case, "ctx": None})
     if isinstance(result, tuple):
         result, error = result
         if error is not None:
@@ -89,13 +92,6 @@ def definition_of(source: str, resolver: Resolver, caps: Collection[str]) -> Def
     if not isinstance(result, State):
         result = new_state(result)
     return result.marshalled(case.marshal)
-
-
-class GoError(Exception):
-    """A value of Go's type error."""
-
-    def Error(self) -> str:
-        return str(self)
 
 
 class _Text(str):
@@ -121,80 +117,19 @@ def _digest(data: bytes | str) -> _Text:
     return _Text(f"sha256:{sha256(raw).hexdigest()}")
 
 
-def _joined(*parts: str) -> str:
-    present = [part for part in parts if part]
-    return clean_path("/".join(present)) if present else ""
-
-
 def _packages(caps: Collection[str]) -> Mapping[str, Any]:
-    nanosecond = 1
-    second = 10**9
     return {
+        **standard.packages(),
         "llb": Namespace("llb", _llb()),
         "llbbuild": Namespace("llbbuild", combine.BUILD_FUNCTIONS),
-        "pb": Namespace("pb", _pb()),
+        "pb": Namespace("pb", _pb(caps)),
         "ocispecs": Namespace("ocispecs", {"Platform": PlatformSpec}),
         "digest": Namespace("digest", {"FromString": _digest, "FromBytes": _digest, "Digest": Conversion(_Text, "")}),
-        "context": Namespace("context", {"TODO": lambda: None, "Background": lambda: None, "Context": type(None)}),
         "errors": Namespace("errors", {"New": GoError, "Errorf": lambda text, *v: GoError(sprintf(text, *v))}),
-        "fmt": Namespace(
-            "fmt",
-            {
-                "Sprintf": sprintf,
-                "Errorf": lambda text, *values: GoError(sprintf(text, *values)),
-                "Sprint": lambda *values: "".join(sprintf("%v", value) for value in values),
-            },
-        ),
         "net": Namespace(
             "net", {"ParseIP": parse_ip, "IPv4": lambda *parts: ".".join(map(str, parts)), "IP": Conversion(str, "")}
         ),
-        "os": Namespace(
-            "os",
-            {
-                "FileMode": Conversion(int, 0),
-                "ModeDir": 1 << 31,
-                "ModeSticky": 1 << 20,
-                "ModeSetuid": 1 << 23,
-                "ModeSetgid": 1 << 22,
-                "ModeSymlink": 1 << 27,
-                "ModePerm": 0o777,
-            },
-        ),
-        "path": Namespace(
-            "path", {"Join": _joined, "Clean": clean_path, "Base": posixpath.basename, "Dir": posixpath.dirname}
-        ),
-        "strings": Namespace(
-            "strings",
-            {
-                "Repeat": lambda text, count: text * count,
-                "Join": lambda parts, separator: separator.join(parts),
-                "Split": lambda text, separator: text.split(separator),
-                "Fields": lambda text: text.split(),
-                "ToUpper": str.upper,
-                "ToLower": str.lower,
-                "TrimSpace": str.strip,
-                "TrimPrefix": str.removeprefix,
-                "TrimSuffix": str.removesuffix,
-                "Replace": lambda text, old, new, count: text.replace(old, new, count),
-                "ReplaceAll": lambda text, old, new: text.replace(old, new),
-                "HasPrefix": str.startswith,
-                "HasSuffix": str.endswith,
-                "Contains": lambda text, part: part in text,
-            },
-        ),
-        "strconv": Namespace("strconv", {"Itoa": str, "Quote": json.dumps}),
-        "time": Namespace(
-            "time",
-            {
-                "Unix": lambda seconds, more: seconds * second + more * nanosecond,
-                "UnixMilli": lambda milliseconds: milliseconds * 10**6,
-                "Nanosecond": 1,
-                "Second": second,
-                "Minute": 60 * second,
-                "Hour": 3600 * second,
-            },
-        ),
-        "at": lambda seconds, more: seconds * second + more,
+        "at": standard.unix,
         "dg": lambda character: _Text("sha256:" + chr(character) * 64),
         "capSet": lambda _all, missing: frozenset(caps) - set(missing),
         "ptr": lambda value: value,
@@ -203,6 +138,7 @@ def _packages(caps: Collection[str]) -> Mapping[str, Any]:
 
 def _llb() -> dict[str, Any]:
     parts: Sequence[Mapping[str, Any]] = [
+        {name: Conversion(lambda value: value, None) for name in _TYPES},
         options.FUNCTIONS,
         sources.FUNCTIONS,
         execs.FUNCTIONS,
@@ -211,7 +147,6 @@ def _llb() -> dict[str, Any]:
         {
             "State": State,
             "Constraints": Constraints,
-            **{name: Conversion(lambda value: value, None) for name in _TYPES},
             "NewState": new_state,
             "NewSourceMap": SourceMap,
             "LinuxResources": LinuxResources,
@@ -222,12 +157,12 @@ def _llb() -> dict[str, Any]:
     return reduce(lambda left, right: {**left, **right}, parts, {})
 
 
-def _pb() -> dict[str, Any]:
+def _pb(caps: Collection[str]) -> dict[str, Any]:
     return {
         "Range": Range,
         "Position": Position,
         "Platform": PlatformSpec,
-        "Caps": None,
+        "Caps": Namespace("pb.Caps", {"All": lambda: caps, "CapSet": frozenset}),
         **{name: _Text(value) for name, value in CAPABILITIES.items()},
         "NetMode_UNSET": 0,
         "NetMode_HOST": 1,

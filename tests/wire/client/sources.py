@@ -17,6 +17,9 @@ from tests.wire.client.operations import Operation, OperationOutput
 from tests.wire.client.options import apply_all
 from tests.wire.client.states import State, asynchronous, new_state
 from tests.wire.client.structs import HTTPHeader, HTTPSignatureInfo
+from tests.wire.golang.lexer import Unsupported
+
+_RESOLVE_MODES = (ResolveMode.DEFAULT, ResolveMode.FORCE_PULL, ResolveMode.PREFER_LOCAL)
 
 
 @attrs.define
@@ -39,6 +42,13 @@ class Set:
 
     def apply(self, info: Info) -> None:
         info.arguments[self.name] = self.value
+
+
+def resolve_mode(number: int) -> Set:
+    """`llb.ResolveMode`, which is a number and an option."""
+    if number >= len(_RESOLVE_MODES):
+        raise Unsupported(f"the resolve mode {number}")
+    return Set("resolve_mode", _RESOLVE_MODES[number])
 
 
 @attrs.frozen
@@ -165,8 +175,10 @@ def _metadata_only(exceptions: Sequence[str] | None) -> Change:
 
 def source(identifier: str, attributes: Mapping[str, str], constraints: Constraints) -> OperationOutput:
     """`llb.NewSource`."""
-    info = Info(constraints=constraints)
-    return _output(construct.source, identifier, dict(attributes or {}), info=info)
+    names = dict(attributes or {})
+    if identifier.startswith("local://") and "local.session" not in names and constraints.LocalUniqueID:
+        names["local.unique"] = constraints.LocalUniqueID
+    return _output(construct.source, identifier, names, info=Info(constraints=constraints))
 
 
 def _resolved(option: str, value: Any) -> Change:
@@ -177,9 +189,10 @@ FUNCTIONS: Mapping[str, Any] = {
     "Scratch": lambda: new_state(None),
     "Image": image,
     "MarkImageInternal": Set("record_type", "internal"),
-    "ResolveModeDefault": Set("resolve_mode", ResolveMode.DEFAULT),
-    "ResolveModeForcePull": Set("resolve_mode", ResolveMode.FORCE_PULL),
-    "ResolveModePreferLocal": Set("resolve_mode", ResolveMode.PREFER_LOCAL),
+    "ResolveMode": resolve_mode,
+    "ResolveModeDefault": resolve_mode(0),
+    "ResolveModeForcePull": resolve_mode(1),
+    "ResolveModePreferLocal": resolve_mode(2),
     "WithLayerLimit": lambda limit: Set("layer_limit", limit),
     "WithImageChecksum": lambda digest: Set("checksum", str(digest)),
     "WithMetaResolver": lambda resolver: _resolved("resolver", resolver),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -21,6 +20,8 @@ from pybuild.platform import Platform, normalize
 from tests.wire.client.constraints import Constraints, marshal_constraints
 from tests.wire.client.structs import PlatformSpec
 from tests.wire.golang.format import sprintf
+from tests.wire.golang.lexer import Unsupported
+from tests.wire.golang.standard import clean_path
 
 Value = Callable[[Constraints], Any]
 StateOption = Callable[["State"], "State"]
@@ -167,13 +168,14 @@ class State:
         return self.with_value(f"user.{key}", lambda _: value)
 
     def WithImageConfig(self, config: bytes) -> tuple[State, None]:
-        image = json.loads(config)
-        made, inner = self, image.get("config") or {}
-        for item in inner.get("Env") or ():
+        image = _read_config(config)
+        inner = _lower(image.get("config") or {})
+        made = self
+        for item in inner.get("env") or ():
             name, _, value = item.partition("=")
             if name:
                 made = made.AddEnv(name, value)
-        made = made.Dir(inner.get("WorkingDir") or "")
+        made = made.Dir(inner.get("workingdir") or "")
         if image.get("architecture") and image.get("os"):
             made = made.Platform(
                 PlatformSpec(
@@ -187,6 +189,18 @@ class State:
         return made, None
 
     # Reading values back
+
+    def Value(self, context: object, key: Any, *options: Any) -> tuple[Any, None]:
+        return self.get(f"user.{key}", Constraints()), None
+
+    def Env(self, context: object, *options: Any) -> tuple[EnvList, None]:
+        return EnvList(self.env(Constraints())), None
+
+    def GetNetwork(self, context: object, *options: Any) -> tuple[int, None]:
+        return self.get("network", Constraints(), 0), None
+
+    def GetSecurity(self, context: object, *options: Any) -> tuple[int, None]:
+        return self.get("security", Constraints(), 0), None
 
     def GetDir(self, context: object, *options: Any) -> tuple[str, None]:
         return self.get("dir", Constraints(), ""), None
@@ -221,6 +235,37 @@ class State:
         from tests.wire.client.combine import requires
 
         return requires(self, name, dependencies)
+
+
+@attrs.frozen
+class EnvList:
+    """`llb.EnvList`."""
+
+    values: Mapping[str, str]
+
+    def ToArray(self) -> list[str]:
+        return [f"{name}={value}" for name, value in self.values.items()]
+
+    def Keys(self) -> list[str]:
+        return list(self.values)
+
+    def Get(self, name: str) -> tuple[str, bool]:
+        return self.values.get(name, ""), name in self.values
+
+
+def _read_config(config: bytes) -> dict[str, Any]:
+    try:
+        image = json.loads(config)
+    except ValueError:
+        raise Unsupported("an image config that is not JSON") from None
+    if not isinstance(image, dict) or not isinstance(image.get("os", ""), str):
+        raise Unsupported("an image config of another form")
+    return _lower(image)
+
+
+def _lower(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Go finds fields by name whatever the case."""
+    return {name.lower(): value for name, value in values.items()}
 
 
 @attrs.define(eq=False)
@@ -265,12 +310,6 @@ def _checked(result: tuple[State, Exception | None]) -> State:
     if error is not None:
         raise Refused(str(error))
     return state
-
-
-def clean_path(path: str) -> str:
-    """Go's `path.Clean`."""
-    cleaned = posixpath.normpath(path)
-    return "/" + cleaned.lstrip("/") if cleaned.startswith("/") else cleaned
 
 
 def parse_ip(text: str) -> str | None:

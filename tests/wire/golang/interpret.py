@@ -10,6 +10,8 @@ import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import attrs
+
 from tests.wire.golang import syntax as go
 from tests.wire.golang.lexer import Unsupported
 
@@ -23,6 +25,17 @@ _OPERATIONS: Mapping[str, Callable[[Any, Any], Any]] = {
 
 class GoPanic(Exception):
     """The snippet panicked."""
+
+
+NIL_POINTER = "runtime error: invalid memory address or nil pointer dereference"
+
+
+class GoMap(dict[Any, Any]):
+    """A map: what is not in it has the zero value of its type."""
+
+    def __init__(self, values: Mapping[Any, Any], zero: Any) -> None:
+        super().__init__(values)
+        self.zero = zero
 
 
 class _Returned(Exception):
@@ -99,11 +112,8 @@ class _Interpreter:
                 self.value(node.value, scope)
             case go.Assign():
                 self.assign(node, scope)
-            case go.Declare():
-                self.declare(node, scope)
-            case go.Several():
-                for declaration in node.declarations:
-                    self.declare(declaration, scope)
+            case go.Declare() | go.Several() | go.Iota() | go.StructType() | go.Alias():
+                self.declaration(node, scope)
             case go.Return():
                 values = [self.value(item, scope) for item in node.values]
                 raise _Returned(values[0] if len(values) == 1 else tuple(values) or None)
@@ -125,16 +135,43 @@ class _Interpreter:
             case _:
                 raise Unsupported(f"the statement {type(node).__name__}")
 
+    def declaration(self, node: Any, scope: Scope) -> None:
+        match node:
+            case go.Declare():
+                self.declare(node, scope)
+            case go.Several():
+                for declaration in node.declarations:
+                    self.declare(declaration, scope)
+            case go.Iota():
+                for number, declaration in enumerate(node.declarations):
+                    self.declare(declaration, Scope(scope, {"iota": number}), scope)
+            case go.StructType():
+                scope.declare(
+                    node.name, _struct(node.name, [(field, self.zero(kind, scope)) for field, kind in node.fields])
+                )
+            case go.Alias():
+                scope.declare(node.name, self.value(node.type, scope))
+            case _:
+                raise Unsupported(f"the declaration {type(node).__name__}")
+
     def assign(self, node: go.Assign, scope: Scope) -> None:
         if node.op not in ("=", ":="):
             current = self.value(node.targets[0], scope)
             self.store(node.targets[0], _operate(node.op[:-1], current, self.value(node.values[0], scope)), scope)
             return
-        values = [self.value(item, scope) for item in node.values]
-        if len(node.targets) > 1 and len(values) == 1:
-            values = list(values[0])
+        values = self.values(node.values, len(node.targets), scope)
         for target, value in zip(node.targets, values, strict=True):
             self.store(target, value, scope, declare=node.op == ":=")
+
+    def values(self, nodes: Sequence[Any], wanted: int, scope: Scope) -> list[Any]:
+        """What several variables get: a value each, the results of a call, or a value and whether it is there."""
+        if wanted == 1 or len(nodes) != 1:
+            return [self.value(item, scope) for item in nodes]
+        if isinstance(nodes[0], go.Index):
+            found, key = self.value(nodes[0].target, scope), self.value(nodes[0].index, scope)
+            return [self.index(found, key), key in (found or ())]
+        value = self.value(nodes[0], scope)
+        return [value, value is not None] if isinstance(nodes[0], go.Assertion) else list(value)
 
     def store(self, target: Any, value: Any, scope: Scope, *, declare: bool = False) -> None:
         match target:
@@ -149,18 +186,17 @@ class _Interpreter:
             case _:
                 raise Unsupported("this assignment")
 
-    def declare(self, node: go.Declare, scope: Scope) -> None:
-        values = [self.value(item, scope) for item in node.values] or [self.zero(node.type, scope) for _ in node.names]
-        if len(node.names) > 1 and len(values) == 1:
-            values = list(values[0])
+    def declare(self, node: go.Declare, scope: Scope, into: Scope | None = None) -> None:
+        values = self.values(node.values, len(node.names), scope)
+        values = values or [self.zero(node.type, scope) for _ in node.names]
         for name, value in zip(node.names, values, strict=True):
-            scope.declare(name, value)
+            (into or scope).declare(name, value)
 
     def zero(self, kind: Any, scope: Scope) -> Any:
         if isinstance(kind, go.ListType):
             return []
         if isinstance(kind, go.MapType):
-            return {}
+            return GoMap({}, self.zero(kind.element, scope))
         if isinstance(kind, go.Pointer | go.OtherType):
             return None
         found = self.value(kind, scope)
@@ -170,12 +206,14 @@ class _Interpreter:
         if node.before is not None:
             self.statement(node.before, scope)
         while node.condition is None or self.value(node.condition, scope):
+            turn = Scope(scope, scope._names)  # each turn has variables of its own, which closures keep
             try:
-                self.block(node.body, Scope(scope, dict(scope._names)))
+                self.block(node.body, Scope(turn))
             except _Continued:
                 pass
             except _Broken:
                 return
+            scope._names.update(turn._names)
             if node.after is not None:
                 self.statement(node.after, scope)
 
@@ -270,7 +308,7 @@ class _Interpreter:
 
     def index(self, target: Any, index: Any) -> Any:
         if isinstance(target, dict):
-            return target.get(index)
+            return target.get(index, getattr(target, "zero", None))
         if isinstance(target, str):
             return target.encode(errors="surrogateescape")[index]
         return target[index]
@@ -304,10 +342,11 @@ class _Interpreter:
             values = [self.element(kind.element, value, scope) for _, value in node.entries]
             return bytes(values) if kind.element == go.Name("byte") else values
         if isinstance(kind, go.MapType):
-            return {
+            pairs = {
                 self.element(kind.key, key, scope): self.element(kind.element, value, scope)
                 for key, value in node.entries
             }
+            return GoMap(pairs, self.zero(kind.element, scope))
         made = self.value(kind, scope)
         if not isinstance(made, type):
             raise Unsupported("a literal of this type")
@@ -341,7 +380,7 @@ class _Interpreter:
 
 def _member(target: Any, name: str) -> Any:
     if target is None:
-        raise GoPanic("invalid memory address or nil pointer dereference")
+        raise GoPanic(NIL_POINTER)
     if isinstance(target, Namespace):
         return target.member(name)
     found = getattr(target, name, _MISSING)
@@ -383,6 +422,17 @@ class Conversion:
 
     def __call__(self, value: Any) -> Any:
         return self._convert(value)
+
+
+def _struct(name: str, fields: Sequence[tuple[str, Any]]) -> type[Any]:
+    """A struct type that the snippet declares."""
+    made = attrs.make_class(name, {field: attrs.field(default=zero) for field, zero in fields})
+    made.__annotations__ = {field: Any for field, _ in fields}
+    return made
+
+
+def _delete(values: dict[Any, Any], key: Any) -> None:
+    values.pop(key, None)
 
 
 def _operate(op: str, left: Any, right: Any) -> Any:
@@ -429,6 +479,7 @@ _BUILTINS: Mapping[str, Any] = {
     "false": False,
     "nil": None,
     "append": _append,
+    "delete": _delete,
     "len": _length,
     "panic": _panic,
     "min": min,

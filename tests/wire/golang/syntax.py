@@ -255,7 +255,9 @@ class _Parser:
                     return self._declaration()
                 case "break" | "continue":
                     return Jump(str(self._take().value))
-                case "defer" | "go" | "select" | "goto" | "type" | "fallthrough":
+                case "type":
+                    return self._type_declaration()
+                case "defer" | "go" | "select" | "goto" | "fallthrough":
                     raise Unsupported(f"the statement {token.value}")
         if self._is("{"):
             return Block(self._block())
@@ -339,20 +341,42 @@ class _Parser:
         return self._expressions()
 
     def _declaration(self) -> Any:
-        self._take()
+        constant = self._take().value == "const"
         if not self._accept("("):
             return self._specification()
-        found: list[Any] = []
+        found: list[Declare] = []
         while not self._accept(")"):
-            found.append(self._specification())
+            made = self._specification()
+            if constant and not made.values and found:  # a constant without a value has the one before, with its iota
+                made = attrs.evolve(found[-1], names=made.names)
+            found.append(made)
             self._accept(";")
-        return found[0] if len(found) == 1 else Several(found)
+        return Iota(found) if constant else Several(found)
+
+    def _type_declaration(self) -> Any:
+        self._expect("type")
+        name = self._name()
+        self._accept("=")
+        if not (self._is("struct") and self._tokens[self._at + 1].value == "{"):
+            return Alias(name, self._type())
+        self._take()
+        self._expect("{")
+        fields: list[tuple[str, Any]] = []
+        while not self._accept("}"):
+            if self._accept(";"):
+                continue
+            names = [self._name()]
+            while self._accept(","):
+                names.append(self._name())
+            kind = self._type()
+            fields += [(field, kind) for field in names]
+        return StructType(name, fields)
 
     def _specification(self) -> Declare:
         names = [self._name()]
         while self._accept(","):
             names.append(self._name())
-        declared = None if self._is("=") else self._type()
+        declared = None if self._is("=", ";", ")") else self._type()
         return Declare(names, declared, self._expressions() if self._accept("=") else ())
 
     # Expressions
@@ -524,6 +548,29 @@ class Several:
     """Declarations in parentheses."""
 
     declarations: Sequence[Declare]
+
+
+@attrs.frozen
+class Iota:
+    """Constants in parentheses, which `iota` numbers."""
+
+    declarations: Sequence[Declare]
+
+
+@attrs.frozen
+class StructType:
+    """The declaration of a struct."""
+
+    name: str
+    fields: Sequence[tuple[str, Any]]
+
+
+@attrs.frozen
+class Alias:
+    """The declaration of a type that is another one."""
+
+    name: str
+    type: Any
 
 
 def _name_of(item: Any) -> str:
