@@ -37,9 +37,13 @@ def dial(address: Address, *, path: str = "/grpc", headers: Iterable[Header] = (
     """
     try:
         sock = _transport(address)
-        if address.docker:
-            _upgrade(sock, address, path, headers)
-        sock.settimeout(None)
+        try:
+            if address.docker:
+                _upgrade(sock, address, path, headers)
+            sock.settimeout(None)
+        except BaseException:
+            sock.close()
+            raise
     except ssl.SSLError as error:
         raise EngineUnavailable(
             f"{address}: TLS failed: {error.reason or error}", hint="check the certificates and the server's name"

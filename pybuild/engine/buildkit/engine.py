@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -164,17 +166,25 @@ class _Job:
         self._progress: Progress = Progress(sink)
         self._offered: Offered = offered(_without_cache(request.graph, request.no_cache), session)
         self._graph = self._offered.graph
+        self._links = Path()
         self._config: ImageConfig | None = None
         self._definition: Definition | None = None
 
     def run(self, cancelled: threading.Event | None) -> SolveResult:
+        with tempfile.TemporaryDirectory(prefix="pybuild-") as links:
+            self._links = Path(links)
+            return self._run(cancelled)
+
+    def _run(self, cancelled: threading.Event | None) -> SolveResult:
         started = time.time()
+        from pybuild.engine.buildkit.capabilities import LINKS
+
         exports = [_export(self._request, number) for number in range(len(self._request.outputs))]
         missing: set[str] = set()
         try:
             answer = self._client.build(
                 function=self._solve,
-                local_dirs=self._offered.directories,
+                local_dirs={**self._offered.directories, LINKS: self._links},
                 layouts=self._offered.layouts,
                 session=_Noting(self._session, missing),
                 exports=exports,
@@ -196,6 +206,7 @@ class _Job:
 
     def _solve(self, gateway: Gateway) -> Result:
         """The frontend's work."""
+        from pybuild.engine.buildkit.capabilities import check, with_links_copied
         from pybuild.engine.buildkit.gateway import Result, refs_of
         from pybuild.engine.buildkit.sources import GatewayResolver
         from pybuild.llb.marshal import MarshalOptions, marshal
@@ -208,12 +219,12 @@ class _Job:
         config = apply_patch(base_config(head, platform, resolver), self._request.patch)
         config = attrs.evolve(config, history=(*config.history, *layer_history(head)), created="")
         self._config = config
-        options = MarshalOptions(
-            platform=platform, caps=gateway.llb_capabilities or None, local_unique=gateway.session_id
-        )
+        known = gateway.llb_capabilities
+        self._graph = with_links_copied(self._graph, known, self._links, self._progress.warn)
+        check(self._graph, known)
+        options = MarshalOptions(platform=platform, caps=known or None, local_unique=gateway.session_id)
         definition = self._definition = marshal(self._graph, options)
         self._progress.know(definition.origin)
-        _check_capabilities(definition, gateway.llb_capabilities)
         ref = refs_of(gateway.solve(definition))[""] if head is not None else ""
         return Result(refs={"": ref}, metadata={_CONFIG: dump_image_config(config)})
 
@@ -287,21 +298,6 @@ def _entitlements(graph: Graph) -> Sequence[str]:
     execs = [vertex.op for vertex in graph.vertices if isinstance(vertex.op, ExecOp)]
     found = ["network.host"] if any(op.network is NetMode.HOST for op in execs) else []
     return [*found, *(["security.insecure"] if any(op.security is SecurityMode.INSECURE for op in execs) else [])]
-
-
-def _check_capabilities(definition: Definition, known: frozenset[str]) -> None:
-    """Say which step needs what the engine does not have, before it is sent. An engine that says nothing is asked."""
-    if not known:
-        return
-    for digest, metadata in definition.metadata.items():
-        lacking = [name for name in metadata.caps if name not in known]
-        if lacking:
-            vertices = definition.origin.get(digest, ())
-            name = vertices[0].name if vertices else "the definition"
-            raise CapabilityError(
-                f'"{name}" needs {", ".join(lacking)}, which the engine does not have',
-                hint="a newer BuildKit may; the embedded engine does: --engine embedded",
-            ).at(vertices[0].locations if vertices else ())
 
 
 def _export(request: SolveRequest, number: int) -> Export:

@@ -71,6 +71,10 @@ class Progress:
         step = self._steps.get(digest)
         return b"".join(step.log) if step is not None else b""
 
+    def warn(self, text: str) -> None:
+        """Say something worth knowing."""
+        self._emit(Warned(message=text, time=time.time()))
+
     def take(self, message: pb.StatusResponse) -> None:
         """Translate one message."""
         for vertex in message.vertexes:

@@ -99,8 +99,11 @@ def error_of_status(status: Status, code: str = "") -> PybuildError:
 
 
 def _classified(message: str, facts: Facts, code: str) -> PybuildError:
-    if facts.exit_code is not None and facts.argv:
-        return ExecError(facts.argv, facts.exit_code)
+    if facts.exit_code is not None:
+        made = ExecError(facts.argv, facts.exit_code)
+        if not facts.argv:  # a frontend of the engine hands on the code alone
+            made.message, made.args = message, (message,)
+        return made
     if facts.file_action is not None:
         return FileActionError(message, index=facts.file_action)
     if facts.vertices:

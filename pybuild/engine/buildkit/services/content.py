@@ -162,9 +162,7 @@ class _Write:
         self._total = 0
         self._offset = 0
         self._hash = hashlib.sha256()
-        folder = store.path / "ingest"
-        folder.mkdir(parents=True, exist_ok=True)
-        self._staging = folder / os.urandom(12).hex()
+        self._staging = store.path / "ingest" / os.urandom(12).hex()
         self._file: BinaryIO | None = None
 
     def take(self, request: pb.WriteContentRequest) -> pb.WriteContentResponse:
@@ -188,16 +186,18 @@ class _Write:
             self._hash, self._offset = hashlib.sha256(), 0
         if request.offset != self._offset:
             raise Refused("OUT_OF_RANGE", f"write at {request.offset}, {self._offset} bytes are here")
-        if self._file is None:
-            self._file = self._staging.open("wb")
-        self._file.write(request.data)
+        self._opened().write(request.data)
         self._hash.update(request.data)
         self._offset += len(request.data)
 
-    def _commit(self) -> None:
+    def _opened(self) -> BinaryIO:
         if self._file is None:
+            self._staging.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._staging.open("wb")
-        self._file.close()
+        return self._file
+
+    def _commit(self) -> None:
+        self._opened().close()
         found = f"sha256:{self._hash.hexdigest()}"
         if self._expected and found != self._expected:
             raise Refused("FAILED_PRECONDITION", f"unexpected commit digest {found}, expected {self._expected}")

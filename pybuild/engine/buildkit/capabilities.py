@@ -1,0 +1,121 @@
+"""What an engine can do, and a graph that it can solve: what it lacks is replaced where something equal exists.
+
+Engines name their capabilities (solver/pb/caps.go); one that names none is asked for anything. What has no replacement
+is an error with the step's line before anything runs. A capability that this client does not know never matters.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from pybuild.errors import CapabilityError
+from pybuild.llb.caps import caps_of
+from pybuild.llb.files import CopyAction, FileAction, RmAction, SymlinkAction
+from pybuild.llb.numbering import renumbered
+from pybuild.llb.ops import FileOp, SourceOp
+from pybuild.llb.vertex import Edge, Graph, Vertex
+from pybuild.llb.walk import rewrite
+
+_SYMLINK: Final = "file.symlink.create"
+LINKS: Final = "pybuild-symlinks"
+"""The name of the directory that holds symbolic links for engines that cannot make any."""
+
+
+def needed(vertex: Vertex) -> set[str]:
+    """The capabilities that a vertex needs, those included that Go's client forgets to ask for."""
+    found = caps_of(vertex)
+    if isinstance(vertex.op, FileOp):
+        for action in vertex.op.actions:
+            found.update(_of_action(action))
+    return found
+
+
+def _of_action(action: FileAction) -> Iterator[str]:
+    match action:
+        case SymlinkAction():
+            yield _SYMLINK
+        case RmAction() if action.allow_wildcard:
+            yield "file.rm.wildcard"
+        case CopyAction():
+            if action.include_patterns or action.exclude_patterns:
+                yield "file.copy.includeexcludepatterns"
+            if action.required_paths:
+                yield "file.copy.requiredpaths"
+            if action.always_replace_existing_dest_paths:
+                yield "file.copy.alwaysreplaceexistingdestpaths"
+            if action.mode_str:
+                yield "file.copy.modestring"
+        case _:
+            return
+
+
+def check(graph: Graph, known: frozenset[str]) -> None:
+    """Every step can be done by an engine with the capabilities `known`; empty: it does not say.
+
+    Raises:
+        CapabilityError: one cannot.
+    """
+    if not known:
+        return
+    for vertex in graph.vertices:
+        lacking = sorted(needed(vertex) - known)
+        if lacking:
+            raise CapabilityError(
+                f'"{vertex.name}" needs {", ".join(lacking)}, which the engine does not have',
+                hint="a newer BuildKit has it, and so has the embedded engine: --engine embedded",
+            ).at(vertex.locations)
+
+
+def with_links_copied(graph: Graph, known: frozenset[str], directory: Path, degraded: Callable[[str], object]) -> Graph:
+    """For an engine that cannot make symbolic links: they are made here, in `directory`, and copied by the step.
+
+    Args:
+        graph: what shall be solved.
+        known: what the engine can do.
+        directory: is offered to the engine under the name `LINKS`.
+        degraded: is told about it, once.
+    """
+    if not known or _SYMLINK in known or not any(map(makes_links, graph.vertices)):
+        return graph
+    degraded(f"the engine lacks {_SYMLINK}: symbolic links are sent from here instead")
+    links: dict[str, str] = {}
+    source = Edge(Vertex(SourceOp(identifier=f"local://{LINKS}")))
+
+    def change(vertex: Vertex) -> Vertex:
+        if not makes_links(vertex) or not isinstance(vertex.op, FileOp):
+            return vertex
+        number = len(vertex.inputs)
+        op = renumbered(vertex.op, range(number), number + 1)
+        assert isinstance(op, FileOp)
+        actions = tuple(_copied(action, number, links, directory) for action in op.actions)
+        metadata = vertex.metadata if vertex.metadata.name else vertex.metadata.named(vertex.name)
+        return vertex.replace(op=op.replace(actions=actions), inputs=(*vertex.inputs, source), metadata=metadata)
+
+    return rewrite(graph, change)
+
+
+def makes_links(vertex: Vertex) -> bool:
+    """Whether a vertex creates symbolic links."""
+    return isinstance(vertex.op, FileOp) and any(isinstance(action, SymlinkAction) for action in vertex.op.actions)
+
+
+def _copied(action: FileAction, source: int, links: dict[str, str], directory: Path) -> FileAction:
+    """A symlink action as the copy of a link in the client's directory, which is the input `source`."""
+    if not isinstance(action, SymlinkAction):
+        return action
+    name = links.get(action.old_path)
+    if name is None:
+        name = links[action.old_path] = str(len(links))
+        os.symlink(action.old_path, directory / name)
+    return CopyAction(
+        input=action.input,
+        secondary_input=source,
+        output=action.output,
+        source=f"/{name}",
+        dest=action.new_path,
+        owner=action.owner,
+        timestamp=action.timestamp,
+    )
