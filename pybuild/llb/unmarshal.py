@@ -14,7 +14,7 @@ from pybuild.errors import DefinitionError
 from pybuild.llb.definition import MAX_OP_SIZE, MAX_SIZE, Definition, SourceMap, WireLocation
 from pybuild.llb.meta import NO_METADATA, Constraints
 from pybuild.llb.vertex import Edge, Graph, OutputIndex, Vertex
-from pybuild.llb.wire.codec import Tree
+from pybuild.llb.wire.codec import Budget, Tree
 from pybuild.llb.wire.messages import DEFINITION, OP
 from pybuild.llb.wire.read import read_metadata, read_op, read_platform
 from pybuild.location import Location, SourceText, Span
@@ -52,11 +52,12 @@ def unmarshal(definition: Definition) -> Graph:
 
 def _read_ops(ops: Sequence[bytes]) -> dict[Digest, Tree]:
     trees: dict[Digest, Tree] = {}
+    budget = Budget()
     for number, data in enumerate(ops):
         if len(data) > MAX_OP_SIZE:
             raise DefinitionError(f"op {number} has {len(data)} bytes, more than {MAX_OP_SIZE}")
         try:
-            trees[sha256(data)] = OP.decode(data)
+            trees[sha256(data)] = OP.decode(data, budget)
         except DefinitionError as error:
             raise DefinitionError(f"op {number}: {error.message}") from None
     return trees

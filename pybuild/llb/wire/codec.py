@@ -20,6 +20,8 @@ from typing import Any, Final, final
 from pybuild.errors import DefinitionError
 
 _MAX_DEPTH: Final = 64
+MAX_FIELDS: Final = 8_000_000
+"""How many fields are read of one definition: two bytes of input can make a field that takes a hundred in memory."""
 """How deep messages may lie in each other. LLB needs 7, and 4 more per definition in a definition."""
 _BYTES: Final = tuple(bytes([number]) for number in range(128))
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
@@ -220,13 +222,19 @@ class Message:
                 parts.append(encode(item))  # this loop runs for every message
         return b"".join(parts)
 
-    def decode(self, data: bytes, depth: int = 0) -> Tree:
+    def decode(self, data: bytes, budget: Budget | None = None, *, depth: int = 0) -> Tree:
         """Read the bytes of a message.
 
+        Args:
+            data: the message.
+            budget: how much may still be read of what the message belongs to; by default it stands alone.
+            depth: how many messages are around it.
+
         Raises:
-            DefinitionError: truncated, wrong types, unknown fields, numbers out of range, or messages too deep.
+            DefinitionError: truncated, wrong types, unknown fields, numbers out of range, messages too deep, or more
+                fields than the budget has.
         """
-        return _Reader(self, data, depth).read()
+        return _Reader(self, data, budget or Budget(), depth).read()
 
     def __repr__(self) -> str:
         return f"<message {self.name}>"
@@ -239,13 +247,22 @@ def _attributes(names: Sequence[str]) -> Callable[[Any], Iterable[Any]]:
     return get if len(names) > 1 else lambda value: (get(value),)
 
 
+class Budget:
+    """How many fields may still be read of a definition, which consists of messages that are read one by one."""
+
+    __slots__ = ("fields",)
+
+    def __init__(self, fields: int = MAX_FIELDS) -> None:
+        self.fields = fields
+
+
 class _Reader:
     """Reads one message; every length is checked before anything of that size is made."""
 
-    def __init__(self, message: Message, data: bytes, depth: int) -> None:
+    def __init__(self, message: Message, data: bytes, budget: Budget, depth: int) -> None:
         if depth > _MAX_DEPTH:
             raise DefinitionError(f"messages nested more than {_MAX_DEPTH} deep")
-        self.message, self.data, self.depth, self.at = message, data, depth, 0
+        self.message, self.data, self.budget, self.depth, self.at = message, data, budget, depth, 0
 
     def read(self) -> Tree:
         tree: Tree = {}
@@ -253,6 +270,7 @@ class _Reader:
         end = len(self.data)
         while self.at < end:
             tag = self.varint()
+            self.spend()
             field = self.message.by_number.get(tag >> 3)
             if field is None:
                 raise DefinitionError(f"{self.message.name} has no field {tag >> 3}")
@@ -266,8 +284,13 @@ class _Reader:
             # A message that comes in pieces is the union of them, which is what joined bytes mean.
             kind = self.message.by_name[name].kind
             assert isinstance(kind, Message)
-            tree[name] = kind.decode(b"".join(parts), self.depth + 1)
+            tree[name] = kind.decode(b"".join(parts), self.budget, depth=self.depth + 1)
         return tree
+
+    def spend(self) -> None:
+        self.budget.fields -= 1
+        if self.budget.fields < 0:
+            raise DefinitionError(f"more than {MAX_FIELDS:,} fields")
 
     def varint(self) -> int:
         number = shift = 0
@@ -318,7 +341,7 @@ class _Reader:
             tree.setdefault(field.name, {})[name] = value
         elif isinstance(field.kind, Message):
             if field.repeated:
-                tree.setdefault(field.name, []).append(field.kind.decode(data, self.depth + 1))
+                tree.setdefault(field.name, []).append(field.kind.decode(data, self.budget, depth=self.depth + 1))
             else:
                 pieces.setdefault(field.name, []).append(data)
         elif field.kind in _RANGES:
@@ -339,15 +362,16 @@ class _Reader:
     def packed(self, tree: Tree, field: Field, data: bytes) -> None:
         if not field.repeated:
             raise self.wrong(field)
-        inner = _Reader(self.message, data, self.depth)
+        inner = _Reader(self.message, data, self.budget, self.depth)
         values = tree.setdefault(field.name, [])
         while inner.at < len(data):
+            self.spend()
             values.append(self.checked(field, inner.varint()))
 
     def entry(self, field: Field, data: bytes) -> tuple[object, object]:
         """One entry of a map: a message with the key as field 1 and the value as field 2."""
         assert field.entry is not None
-        tree = field.entry.decode(data, self.depth + 1)
+        tree = field.entry.decode(data, self.budget, depth=self.depth + 1)
         return tree.get("key", ""), tree.get("value", _zero(field.kind))
 
     def wrong(self, field: Field) -> DefinitionError:
