@@ -73,6 +73,12 @@ class PybuildError(Exception):
     def __str__(self) -> str:
         return f"{self.message} ({self.locations[0]})" if self.locations else self.message
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook prints instead of a traceback: the same as the command line."""
+        from pybuild.cli.diagnostics import coloured
+
+        return coloured(self)
+
     def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), self.args, dict(self.__dict__))
 

@@ -18,8 +18,11 @@ from typing import NamedTuple
 
 _PACKAGE = str(Path(__file__).parent) + os.sep
 _MAX_FRAMES = 4
+_NOTEBOOK_PACKAGES = ("IPython", "ipykernel")
 _skipped_prefixes: list[str] = [_PACKAGE]
 _is_user_file: dict[str, bool] = {}
+_runners: set[str] = set()
+"""Files of what runs a notebook's cells: it, and what is outside of it, called everything, which helps nobody."""
 _MAX_KNOWN_FRAMES = 10_000
 
 
@@ -217,6 +220,8 @@ def capture() -> Location:
             user = _classify(code.co_filename)
         if user:
             found.append((code, frame.f_lasti))
+        elif found and code.co_filename in _runners:
+            break
         outermost, frame = frame, frame.f_back
     if not found:
         found.append((outermost.f_code, outermost.f_lasti))
@@ -238,6 +243,9 @@ def skip_prefix(prefix: str) -> None:
 def _classify(filename: str) -> bool:
     stdlib_frozen = filename.startswith("<frozen")
     user = not stdlib_frozen and not any(filename.startswith(prefix) for prefix in _skipped_prefixes)
+    if user and any(f"{os.sep}{name}{os.sep}" in filename for name in _NOTEBOOK_PACKAGES):
+        _runners.add(filename)
+        user = False
     _is_user_file[filename] = user
     return user
 
@@ -285,8 +293,19 @@ def display_path(file: str) -> str:
     """`file` as people should see it: relative to the working directory where that is shorter."""
     if not os.path.isabs(file):  # noqa: PTH117  # names such as <ipython-input-3> are no paths
         return file
+    cell = _cell_name(file)
+    if cell:
+        return cell
     try:
         relative = str(Path(file).relative_to(Path.cwd()))
     except (ValueError, OSError):
         return file
     return relative
+
+
+def _cell_name(file: str) -> str:
+    """`In[3]` for the file that stands for a notebook's cell; empty for every other one."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    number = getattr(getattr(shell, "compile", None), "_filename_map", {}).get(file)
+    return f"In[{number}]" if number is not None else ""

@@ -14,6 +14,7 @@ from pybuild.llb.vertex import Graph, Vertex
 from pybuild.oci.imageconfig import Healthcheck, ImageConfig
 from pybuild.platform import Platform
 from pybuild.progress import StepState
+from pybuild.shown import Shown
 
 
 @attrs.frozen(kw_only=True)
@@ -45,7 +46,7 @@ class ImagePatch:
 
 
 @attrs.frozen(kw_only=True)
-class OutputSpec:
+class OutputSpec(Shown):
     """One `--output`: the exporter's type, where to write ("-" is stdout), its attributes."""
 
     type: str
@@ -138,7 +139,7 @@ class PlannedStep:
 
 
 @attrs.frozen(kw_only=True)
-class Plan:
+class Plan(Shown):
     """The answer to: what would this build do? Steps in topological order."""
 
     steps: tuple[PlannedStep, ...]

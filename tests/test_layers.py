@@ -11,6 +11,7 @@ PACKAGE = ROOT / "pybuild"
 
 LAYERS: dict[str, int] = {
     "errors": 0,
+    "shown": 0,
     "location": 0,
     "digest": 0,
     "platform": 0,
@@ -44,9 +45,9 @@ DEFINITION = {"frontend", "dsl"}
 EXECUTION = {"store", "runtime", "registry", "session", "source", "exporter", "solver"}
 
 #: Sanctioned upward imports, made late: `State.build()` hands over to the API and returns its result, engines tell
-#: the package's version,
+#: the package's version, errors look in a notebook as on the command line,
 #: and annotations that a type checker alone imports are looked up on the facade.
-UPWARD = {("dsl", "_api"), ("dsl", "results"), ("engine", "__init__"), ("_boundary", "__init__")}
+UPWARD = {("errors", "cli"), ("dsl", "_api"), ("dsl", "results"), ("engine", "__init__"), ("_boundary", "__init__")}
 #: Packages of one layer that may know each other: everything in the execution column may use the store.
 SAME_LAYER = {
     ("runtime", "store"),

@@ -114,6 +114,11 @@ def render(error: BaseException, width: int = 0) -> Iterator[str]:
         yield "   this is a bug in pybuild; please report it with the lines above"
 
 
+def coloured(error: BaseException) -> list[str]:
+    """The lines of one error with colours, for notebooks."""
+    return [_paint(line) for line in render(error)]
+
+
 def _unexpected(error: BaseException) -> Iterator[str]:
     import traceback
 

@@ -20,6 +20,7 @@ from pybuild.dsl.args import suggestion
 from pybuild.dsl.target import Evaluation, Registry, Target, raise_all
 from pybuild.errors import BuildfileError, PybuildError, TargetError
 from pybuild.location import Frame, Location, display_path, is_own_code
+from pybuild.shown import Shown
 
 if TYPE_CHECKING:
     from pybuild.dsl.state import State
@@ -32,7 +33,7 @@ _helpers: dict[str, str] = {}
 
 
 @attrs.frozen
-class Buildfile:
+class Buildfile(Shown):
     """A loaded Buildfile: its targets by name in the order of the file, and the default one if there is any."""
 
     path: Path

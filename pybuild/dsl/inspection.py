@@ -121,12 +121,13 @@ class Inspectable(ABC):
         bundle = {"text/plain": repr(self)}
         # A notebook must show something even when graphviz is missing or the graph is wrong: no exception leaves.
         with contextlib.suppress(Exception):
-            graph = self.graph()
-            if len(graph) > _NOTEBOOK_LIMIT:
-                bundle["text/plain"] += f" ({len(graph)} steps, too many to draw here; use .visualize(path))"
+            drawing = self.visualize()
+            count = len(drawing.graph)
+            if count > _NOTEBOOK_LIMIT:
+                bundle["text/plain"] += f" ({count} steps, too many to draw here; use .visualize(path))"
                 return bundle
+            bundle |= drawing._repr_mimebundle_()
             bundle["text/plain"] = self.explain(optimized=False)
-            bundle["image/svg+xml"] = self.visualize().text
         return bundle
 
 

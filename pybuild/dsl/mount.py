@@ -10,13 +10,14 @@ from pybuild.llb import mounts
 from pybuild.llb.meta import SecretEnv
 from pybuild.llb.vertex import Edge
 from pybuild.location import Location
+from pybuild.shown import Shown
 
 SSH_TARGET = "/run/buildkit/ssh_agent."
 """Default target of an ssh mount; its position among the step's ssh mounts is added to it."""
 
 
 @attrs.frozen(kw_only=True, repr=False)
-class Mount:
+class Mount(Shown):
     """One mount of a step, made by `bind`, `cache`, `secret`, `ssh` or `tmpfs`.
 
     Example:

@@ -15,12 +15,13 @@ import attrs
 
 from pybuild.errors import ArgumentError
 from pybuild.llb.vertex import Edge
+from pybuild.shown import Shown
 
 StrPath: TypeAlias = str | Path
 
 
 @attrs.frozen
-class PathRef:
+class PathRef(Shown):
     """A path of a state, as a source for `copy`, `bind` and `cache`; made by `State.path`.
 
     Example:

@@ -6,10 +6,12 @@ to the module. Within one evaluation a call with equal arguments is made once.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, ParamSpec, TypeVar, overload
 
@@ -191,6 +193,14 @@ class Target(Generic[P]):
 
     def __repr__(self) -> str:
         return f"<Target {self.name} {self.location}>"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
+        """What a notebook shows: the graph, where no argument is missing. Never raises."""
+        bundle = {"text/plain": repr(self), "text/html": f"<code>{escape(repr(self))}</code>"}
+        with contextlib.suppress(Exception):
+            if not any(parameter.required for parameter in self.parameters):
+                bundle |= self.state()._repr_mimebundle_()
+        return bundle
 
     if not TYPE_CHECKING:
 

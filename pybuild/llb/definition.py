@@ -11,6 +11,7 @@ from pybuild.digest import Digest, sha256
 from pybuild.errors import DefinitionError
 from pybuild.llb.meta import Metadata
 from pybuild.location import SourceText, Span
+from pybuild.shown import Shown
 
 if TYPE_CHECKING:
     from pybuild.llb.vertex import Vertex
@@ -36,7 +37,7 @@ class SourceMap:
 
 
 @attrs.frozen(kw_only=True)
-class Definition:
+class Definition(Shown):
     """What an engine is given to solve.
 
     Args:

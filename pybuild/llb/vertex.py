@@ -15,6 +15,7 @@ from pybuild.digest import Digest, digest_of, short
 from pybuild.llb.meta import NO_CONSTRAINTS, NO_METADATA, Constraints, Metadata
 from pybuild.llb.ops import ExecOp, FileOp, Op, SourceOp
 from pybuild.location import Location
+from pybuild.shown import Shown
 
 if TYPE_CHECKING:
     from pybuild.llb.walk import Row
@@ -34,7 +35,7 @@ class Edge(NamedTuple):
 
 
 @final
-class Vertex:
+class Vertex(Shown):
     """An op with its inputs.
 
     Args:
@@ -176,7 +177,7 @@ def _action_summary(action: object) -> str:
 
 
 @final
-class Graph:
+class Graph(Shown):
     """A set of result edges and all below them, as one immutable value.
 
     Args:

@@ -76,6 +76,14 @@ class ImageConfig:
     author: str = ""
     other: tuple[tuple[str, str], ...] = ()
 
+    def _repr_html_(self) -> str:
+        """The document, for notebooks."""
+        import json
+        from html import escape
+
+        document = json.dumps(json.loads(dump_image_config(self)), indent=2)
+        return f'<pre style="font-family: monospace; font-size: 12px">{escape(document)}</pre>'
+
     def environment(self) -> dict[str, str]:
         """The environment variables, in order."""
         return variables(self.config.env)

@@ -12,6 +12,7 @@ import attrs
 
 from pybuild.errors import StoreError
 from pybuild.results.tables import html_table, size_text, text_table
+from pybuild.shown import pretty_text
 from pybuild.store.tree import Entry, LayeredTree
 
 Kind: TypeAlias = Literal["added", "changed", "removed"]
@@ -44,6 +45,7 @@ class Changes(Sequence[Change]):
         changes: one per path.
     """
 
+    _repr_pretty_ = pretty_text
     _HEADING: Final = ("CHANGE", "PATH", "SIZE", "WHAT")
 
     def __init__(self, changes: Sequence[Change]) -> None:

@@ -11,6 +11,7 @@ from pybuild.digest import Digest
 from pybuild.errors import ArgumentError, ExecError
 from pybuild.results.logs import Log, LogKeeper, text_of
 from pybuild.results.tables import html_text
+from pybuild.shown import pretty_text
 
 if TYPE_CHECKING:
     from pybuild.results.result import Origin
@@ -25,6 +26,7 @@ class Completed:
     stdout: Log
     stderr: Log
     output: Log
+    _repr_pretty_ = pretty_text
 
     @property
     def ok(self) -> bool:

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from pybuild.digest import Digest
 from pybuild.progress import ProgressEvent, StepLog
 from pybuild.protocols import ProgressSink
+from pybuild.shown import pretty_text
 
 
 class Log(str):
     """What a step printed: text that a notebook shows as it is."""
 
     __slots__ = ()
+    _repr_pretty_ = pretty_text
 
     def _repr_html_(self) -> str:
         from pybuild.results.tables import html_text

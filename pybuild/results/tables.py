@@ -60,14 +60,14 @@ def html_table(heading: Sequence[str], rows: Sequence[Sequence[str]], right: Seq
 
 
 def _cell(tag: str, text: str, right: bool) -> str:
-    color = f" color: {_COLORS[text]}; font-weight: 600;" if text in _COLORS else ""
+    color = f" color: {_COLORS[text]}; font-weight: 600;" if tag == "td" and text in _COLORS else ""
     style = _CELL.format("right" if right else "left") + color
     return f'<{tag} style="{style}">{escape(text)}</{tag}>'
 
 
 def html_text(text: str) -> str:
     """Text as it is, in a box that scrolls when it is long."""
-    style = "font-size: 12px; line-height: 1.35; max-height: 32em; overflow: auto; margin: 0"
+    style = "font-family: monospace; font-size: 12px; line-height: 1.35; max-height: 32em; overflow: auto; margin: 0"
     return f'<pre style="{style}">{escape(text)}</pre>'
 
 

@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Sequence
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import Final
 
@@ -174,6 +175,8 @@ class Drawing:
         bundle = {"text/plain": repr(self)}
         # A notebook must show something even when graphviz is missing or fails: hence no exception leaves.
         with contextlib.suppress(Exception):
-            bundle["text/plain"] = self.as_format("text").decode()
-            bundle["image/svg+xml"] = self.svg()
+            text = bundle["text/plain"] = self.as_format("text").decode()
+            bundle["text/html"] = f"<pre>{escape(text)}</pre>"
+            svg = bundle["image/svg+xml"] = self.svg()
+            bundle["text/html"] = svg[svg.index("<svg") :]
         return bundle

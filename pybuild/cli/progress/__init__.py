@@ -21,8 +21,15 @@ def display(mode: Mode = "auto") -> Generator[ProgressSink, None, None]:
     """A sink that shows progress in the given form until the block ends.
 
     Args:
-        mode: "auto" is "tty" when standard error is a terminal, otherwise "plain".
+        mode: "auto" is a live view in a notebook, "tty" when standard error is a terminal, otherwise "plain".
     """
+    if mode == "auto" and "IPython" in sys.modules:
+        from pybuild.cli.progress.notebook import NotebookProgress, in_notebook
+
+        if in_notebook():
+            with NotebookProgress() as view:
+                yield view
+            return
     if mode == "auto":
         mode = "tty" if sys.stderr.isatty() and os.environ.get("TERM") != "dumb" else "plain"
     match mode:

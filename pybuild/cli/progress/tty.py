@@ -2,40 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from types import TracebackType
 from typing import Final, Self, TextIO
 
-import attrs
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from pybuild.digest import Digest
-from pybuild.protocols import ProgressEvent, StepFinished, StepLog, StepStarted, StepStatus, Warned
+from pybuild.cli.progress.lines import MARKS, WORDS, Line, Lines
+from pybuild.protocols import ProgressEvent, Warned
 
-_LOG_LINES: Final = 5
 _REFRESH_PER_SECOND: Final = 10
 _MOST_CACHED: Final = 30
 _STYLES: Final = {"cached": "cyan", "done": "green", "failed": "bold red", "canceled": "yellow", "running": "bold"}
-_MARKS: Final = {"cached": "=", "done": "✓", "failed": "✗", "canceled": "-", "running": ">"}
-_DIGEST: Final = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
-_WORDS: Final = {"cached": "CACHED", "canceled": "CANCELED", "skipped": "SKIPPED"}
-
-
-@attrs.define
-class _Line:
-    """What is shown of one step."""
-
-    name: str
-    started: float
-    state: str = "running"
-    duration: float = 0.0
-    status: str = ""
-    log: list[str] = attrs.field(factory=list[str])
-    rest: bytes = b""
 
 
 class TtyProgress:
@@ -48,7 +29,7 @@ class TtyProgress:
     def __init__(self, out: TextIO) -> None:
         self._console = Console(file=out, highlight=False)
         self._lock = threading.Lock()
-        self._lines: dict[Digest, _Line] = {}
+        self._lines = Lines()
         self._begun = time.time()
         self._live = Live(
             console=self._console, refresh_per_second=_REFRESH_PER_SECOND, transient=True, get_renderable=self._render
@@ -68,29 +49,9 @@ class TtyProgress:
     def emit(self, event: ProgressEvent) -> None:
         """See protocols.ProgressSink."""
         with self._lock:
-            match event:
-                case StepStarted():
-                    self._lines[event.digest] = _Line(_shown_name(event.name), event.time)
-                case StepLog():
-                    self._log(event)
-                case StepStatus():
-                    line = self._lines.get(event.digest)
-                    if line is not None:
-                        share = f" {event.current / event.total:.0%}" if event.total else ""
-                        line.status = f"{event.id}{share}"
-                case StepFinished():
-                    line = self._lines.setdefault(event.digest, _Line(_shown_name(event.name), event.time))
-                    line.state, line.duration = event.state, event.duration
-                case Warned():
-                    self._console.print(Text(event.message, style="yellow"))
-
-    def _log(self, event: StepLog) -> None:
-        line = self._lines.get(event.digest)
-        if line is None:
-            return
-        *whole, line.rest = (line.rest + event.data).split(b"\n")
-        texts = [text.rstrip(b"\r").rpartition(b"\r")[2] for text in whole]
-        line.log = [*line.log, *(_one_line(text.decode(errors="replace")) for text in texts)][-_LOG_LINES:]
+            self._lines.take(event)
+            if isinstance(event, Warned):
+                self._console.print(Text(event.message, style="yellow"))
 
     def _render(self) -> RenderableType:
         with self._lock:
@@ -105,35 +66,34 @@ class TtyProgress:
                     ]
             return Group(*rows[: room + 1])
 
-    def _shown(self, room: int) -> list[_Line]:
+    def _shown(self, room: int) -> list[Line]:
         """The steps that fit: all that run, and the last of the others."""
-        lines = list(self._lines.values())
+        lines = self._lines.all()
         running = [line for line in lines if line.state == "running"]
         space = room - sum(1 + len(line.log) for line in running)
         others = [line for line in lines if line.state != "running"][-space:] if space > 0 else []
         chosen = {id(line) for line in (*others, *running)}
         return [line for line in lines if id(line) in chosen]
 
-    def _row(self, line: _Line, now: float) -> Text:
+    def _row(self, line: Line, now: float) -> Text:
         running = line.state == "running"
         seconds = now - line.started if running else line.duration
-        end = f" {_WORDS.get(line.state) or f'{seconds:.1f}s'}"
+        end = f" {WORDS.get(line.state) or f'{seconds:.1f}s'}"
         status = f"  {line.status}" if line.status and running else ""
-        name = f" {_MARKS.get(line.state, ' ')} {line.name}{status}"
+        name = f" {MARKS.get(line.state, ' ')} {line.name}{status}"
         space = max(self._console.width - len(end), 1)
         shown = name if len(name) <= space else name[: space - 1] + "…"
         return Text(shown.ljust(space) + end, style=_STYLES.get(line.state, ""), no_wrap=True, overflow="crop")
 
     def _headline(self, now: float, end: str) -> Text:
-        done = sum(line.state != "running" for line in self._lines.values())
-        text = f"[+] Building {now - self._begun:.1f}s ({done}/{len(self._lines)}){end}"
+        text = f"[+] Building {now - self._begun:.1f}s {self._lines.count}{end}"
         return Text(text, style="bold", no_wrap=True, overflow="crop")
 
     def _summary(self, word: str) -> RenderableType:
         """How every step went; of many cached ones only their number."""
         with self._lock:
             now = time.time()
-            lines = list(self._lines.values())
+            lines = self._lines.all()
             cached = sum(line.state == "cached" for line in lines)
             if cached > _MOST_CACHED:
                 lines = [line for line in lines if line.state != "cached"]
@@ -141,13 +101,3 @@ class TtyProgress:
             if cached > _MOST_CACHED:
                 rows.insert(1, Text(f" = {cached} steps CACHED", style=_STYLES["cached"]))
             return Group(*rows)
-
-
-def _shown_name(name: str) -> str:
-    """A step's name on one line, with digests cut as short as people compare them."""
-    return _DIGEST.sub(r"\1", _one_line(name))
-
-
-def _one_line(text: str) -> str:
-    """Without line ends, tabs and escape sequences' first bytes: what would break the layout."""
-    return "".join(character for character in text.replace("\n", " ").expandtabs(4) if character.isprintable())

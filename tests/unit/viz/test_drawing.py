@@ -96,7 +96,7 @@ def test_without_graphviz(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EngineUnavailable, match="graphviz, which is not installed") as caught:
         drawing.svg()
     assert "mermaid" in caught.value.hint
-    assert list(drawing._repr_mimebundle_()) == ["text/plain"]
+    assert list(drawing._repr_mimebundle_()) == ["text/plain", "text/html"]
     assert str(drawing) == repr(drawing)
     assert Drawing(small(), format="html").text.startswith("<!doctype")
 
