@@ -363,11 +363,15 @@ class Executor(Protocol):
 
 @attrs.frozen(kw_only=True)
 class SourceMetadata:
-    """What is known of a source without fetching it: for images the pinned reference, digest and config."""
+    """What is known of a source without fetching it: for images the pinned reference, digest and config.
+
+    `document` is the config as the image has it.
+    """
 
     identifier: str
     digest: Digest | None = None
     config: ImageConfig | None = None
+    document: bytes = b""
 
 
 class MetadataResolver(Protocol):
@@ -407,8 +411,8 @@ class ExportInput:
     output: OutputSpec
     platform: Platform
     source_date_epoch: int | None = None
-    layer_history: tuple[History, ...] = ()
-    """What the definition's own steps say of themselves, oldest first."""
+    layer_history: tuple[History, ...] | None = ()
+    """What the definition's own steps say of themselves, oldest first. None: the config's history is complete."""
     base_images: tuple[str, ...] = ()
     """References of the images that the build used: their registries have their layers already."""
 

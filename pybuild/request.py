@@ -61,6 +61,8 @@ class SolveRequest:
     Args:
         graph: one head, the result's file system (None: scratch).
         patch: changes to the inherited image config.
+        config: the whole image config of the result, without layers, where a frontend made it; then nothing is
+            inherited or changed, and its history is complete.
         platform: what to build for.
         outputs: what to do with the result; none means build only.
         local_dirs: directories by the name that `local://NAME` sources use.
@@ -73,6 +75,7 @@ class SolveRequest:
 
     graph: Graph
     patch: ImagePatch = ImagePatch()
+    config: ImageConfig | None = None
     platform: Platform
     outputs: tuple[OutputSpec, ...] = ()
     local_dirs: tuple[tuple[str, str], ...] = ()

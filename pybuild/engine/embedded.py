@@ -279,6 +279,8 @@ class Build:
 
     def config(self) -> ImageConfig:
         """The result's image config, without layers."""
+        if self.request.config is not None:
+            return self.request.config
         return apply_patch(base_config(self.head, self.request.platform, self.sources), self.request.patch)
 
     def finish_cached(self, lease: Lease, sink: ProgressSink, started: float) -> SolveResult | None:
@@ -320,7 +322,7 @@ class Build:
                 output=output,
                 platform=self.request.platform,
                 source_date_epoch=self.request.source_date_epoch,
-                layer_history=layer_history(self.head),
+                layer_history=None if self.request.config is not None else layer_history(self.head),
                 base_images=image_references(self.graph),
             )
             results.append(self._export_one(source, number, sink))

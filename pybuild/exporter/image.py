@@ -7,7 +7,7 @@ the user sets. Formats: OCI image specification, image manifest and config; Dock
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import attrs
@@ -108,6 +108,10 @@ def _layers(store: Store, keys: Sequence[str], form: LayerForm, hold: Hold) -> l
 def _config(source: ExportInput, diff_ids: Sequence[Digest], created: Sequence[str]) -> ImageConfig:
     """The result's config with its layers; what the base image says of its own layers stays where they are in it."""
     base = source.config
+    if source.layer_history is None:
+        history = complete_history(base.history, created)
+        latest = max((entry.created for entry in history), default=base.created)
+        return attrs.evolve(base, diff_ids=tuple(diff_ids), history=history, created=latest)
     count = len(base.diff_ids)
     inherited = bool(count) and tuple(diff_ids[:count]) == base.diff_ids
     old = base.history if inherited else ()
@@ -116,6 +120,42 @@ def _config(source: ExportInput, diff_ids: Sequence[Digest], created: Sequence[s
     new = _own_history(source.layer_history, created[count if inherited else 0 :])
     latest = max(created[count if inherited else 0 :], default=base.created)
     return attrs.evolve(base, diff_ids=tuple(diff_ids), history=(*old, *new), created=latest)
+
+
+def complete_history(history: Sequence[History], created: Sequence[str]) -> tuple[History, ...]:
+    """A frontend's history, fitted to the layers that there are and with the times of those that had none.
+
+    Changes of the config alone get the time of the layer before them, or of the first one with a time. Mirrors
+    `normalizeLayersAndHistory` of BuildKit's exporter/containerimage/writer.go.
+
+    Args:
+        history: oldest first.
+        created: when each layer was made.
+    """
+    fitted = list(history)
+    surplus = sum(not entry.empty_layer for entry in fitted) - len(created)
+    for number in range(len(fitted) - 1, -1, -1):
+        if surplus > 0 and not fitted[number].empty_layer:
+            fitted[number] = attrs.evolve(fitted[number], empty_layer=True)
+            surplus -= 1
+    fitted += [History(created_by=_OTHER_STEP, comment=_OTHER_STEP)] * -min(surplus, 0)
+    times = iter(created)
+    for number, entry in enumerate(fitted):
+        moment = "" if entry.empty_layer else next(times)
+        if moment and not entry.created:
+            fitted[number] = attrs.evolve(entry, created=moment)
+    return tuple(_with_times(fitted))
+
+
+def _with_times(entries: Sequence[History]) -> Iterator[History]:
+    gap = next((number for number, entry in enumerate(entries) if not entry.created), len(entries))
+    known = [entry.created for entry in entries if entry.created]
+    following = next((entry.created for entry in entries[gap:] if entry.created), "")
+    moment = following or (known[-1] if known else "")
+    for number, entry in enumerate(entries):
+        if entry.created and number > gap:
+            moment = entry.created
+        yield entry if entry.created else attrs.evolve(entry, created=moment)
 
 
 def _own_history(entries: Sequence[History], created: Sequence[str]) -> list[History]:

@@ -144,11 +144,11 @@ def _local(store: Store, session: Session, _pins: Pins) -> Source:
     return LocalSource(store, session)
 
 
-def _layout(store: Store, _session: Session, _pins: Pins) -> Source:
+def _layout(store: Store, session: Session, _pins: Pins) -> Source:
     from pybuild.source.image import ImageSource
     from pybuild.source.ocilayout import LayoutImages
 
-    return ImageSource(store, LayoutImages(store))
+    return ImageSource(store, LayoutImages(store, session))
 
 
 def _registry(store: Store, session: Session, _pins: Pins) -> Source:

@@ -49,6 +49,7 @@ class Image:
     digest: Digest
     manifest: Manifest
     config: ImageConfig
+    document: bytes
 
 
 class Images(Protocol):
@@ -88,7 +89,9 @@ class ImageSource:
     def resolve(self, vertex: Vertex, platform: Platform) -> SourceMetadata:
         """See solver.sources.Source."""
         image = self._image(vertex, platform)
-        return SourceMetadata(identifier=image.identifier, digest=image.root, config=image.config)
+        return SourceMetadata(
+            identifier=image.identifier, digest=image.root, config=image.config, document=image.document
+        )
 
     def key(self, vertex: Vertex, platform: Platform) -> str:
         """See solver.sources.Source: the digest of the manifest for the platform."""
@@ -131,11 +134,19 @@ class ImageSource:
         try:
             named = self._images.find(vertex)
             chosen, manifest = self._choose(vertex, named.candidates, platform)
-            config = parse_image_config(self._images.read(vertex, manifest.config))
+            document = self._images.read(vertex, manifest.config)
+            config = parse_image_config(document)
         except (DefinitionError, StoreError) as error:
             raise _failed(vertex, error) from error
         root = named.candidates[0].digest if len(named.candidates) == 1 else chosen.digest
-        return Image(identifier=named.identifier, root=root, digest=chosen.digest, manifest=manifest, config=config)
+        return Image(
+            identifier=named.identifier,
+            root=root,
+            digest=chosen.digest,
+            manifest=manifest,
+            config=config,
+            document=document,
+        )
 
     def _choose(
         self, vertex: Vertex, candidates: Sequence[Descriptor], platform: Platform

@@ -33,6 +33,7 @@ from pybuild.store.tree import Entry, LayeredTree
 from pybuild.store.treewriter import TreeWriter
 
 _CHUNK = 1 << 20
+_SHARED_KEY = "local.sharedkeyhint"
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -135,7 +136,8 @@ class LocalSource:
                 f'the local directory "{directory}" {"is not a directory" if directory.exists() else "does not exist"}'
             )
         directory = directory.resolve()
-        exclude = read_ignore_file(directory) + exclude
+        if _SHARED_KEY not in given:  # set by the Dockerfile frontend, which has read the ignore file that counts
+            exclude = read_ignore_file(directory) + exclude
         name = digest_of("context", str(directory), tuple(include), tuple(follow), tuple(exclude)).partition(":")[2]
         if follow:
             include = [*include, *follow_paths(LayeredTree((directory,)), follow)]

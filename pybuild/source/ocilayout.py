@@ -1,4 +1,7 @@
-"""Images from a directory of the client that has the OCI image layout: `oci-layout://NAME`."""
+"""Images from a directory of the client that has the OCI image layout: `oci-layout://NAME`.
+
+The directory is the one that the source names, or the one that the client offers under the name of its store.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Vertex
 from pybuild.oci.descriptor import Descriptor
 from pybuild.oci.layout import Layout
+from pybuild.protocols import Session
 from pybuild.source.image import Named
 from pybuild.store.store import Store
 
@@ -22,28 +26,39 @@ class LayoutImages:
 
     Args:
         store: whose content store takes the layers.
+        session: knows directories by name.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, session: Session) -> None:
         self._store = store
+        self._session = session
 
     def find(self, vertex: Vertex) -> Named:
         """See source.image.Images."""
         assert isinstance(vertex.op, SourceOp)
         ref = vertex.op.reference
-        candidates = _layout(vertex).find(ref)
+        candidates = self._layout(vertex).find(ref)
         if "@" in ref or len(candidates) > 1:
             return Named(identifier=vertex.op.identifier, candidates=tuple(candidates))
         return Named(identifier=f"{vertex.op.identifier}@{candidates[0].digest}", candidates=tuple(candidates))
 
     def read(self, vertex: Vertex, descriptor: Descriptor) -> bytes:
         """See source.image.Images."""
-        return _layout(vertex).read(descriptor)
+        return self._layout(vertex).read(descriptor)
 
     def bring(self, vertex: Vertex, descriptors: Sequence[Descriptor]) -> Sequence[Callable[[], None]]:
         """See source.image.Images: copies each blob when it is waited for."""
-        layout = _layout(vertex)
+        layout = self._layout(vertex)
         return [partial(self._copy, layout, descriptor) for descriptor in descriptors]
+
+    def _layout(self, vertex: Vertex) -> Layout:
+        if vertex.metadata.local_dir:
+            return Layout(Path(vertex.metadata.local_dir))
+        assert isinstance(vertex.op, SourceOp)
+        name = dict(vertex.op.attrs).get("oci.store", "")
+        if not name:
+            raise SourceFetchError(f"{vertex.name}: the directory of the layout is not known")
+        return Layout(self._session.local_dir(name))
 
     def _copy(self, layout: Layout, descriptor: Descriptor) -> None:
         try:
@@ -59,9 +74,3 @@ class LayoutImages:
             while data := source.read(_CHUNK):
                 blob.write(data)
             blob.commit()
-
-
-def _layout(vertex: Vertex) -> Layout:
-    if not vertex.metadata.local_dir:
-        raise SourceFetchError(f"{vertex.name}: the directory of the layout is not known")
-    return Layout(Path(vertex.metadata.local_dir))
