@@ -14,6 +14,7 @@ from __future__ import annotations
 TYPE_CHECKING = False  # type checkers know the name; importing it from typing takes longer than all of this module
 if TYPE_CHECKING:
     from pybuild._api import abuild, build, connect, embedded
+    from pybuild._dockerfile import dockerfile
     from pybuild.dsl.buildfile import load_buildfile
     from pybuild.dsl.mount import Mount
     from pybuild.dsl.mounts import bind, cache, secret, ssh, tmpfs
@@ -31,6 +32,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "pybuild._api": ("abuild", "build", "connect", "embedded"),
+    "pybuild._dockerfile": ("dockerfile",),
     "pybuild.dsl.buildfile": ("load_buildfile",),
     "pybuild.dsl.mount": ("Mount",),
     "pybuild.dsl.mounts": ("bind", "cache", "secret", "ssh", "tmpfs"),
@@ -64,6 +66,7 @@ __all__ = [
     "cache",
     "connect",
     "diff",
+    "dockerfile",
     "embedded",
     "git",
     "http",

@@ -43,6 +43,10 @@ class ImagePatch:
     stop_signal: str | None = None
     healthcheck: Healthcheck | None = None
     cleared: tuple[str, ...] = ()
+    base: ImageConfig | None = None
+    """A frontend's image config, which the changes apply to instead of the inherited one; its history is complete."""
+    base_steps: int = 0
+    """How many steps below the result's made the layers that `base` tells the history of."""
 
 
 @attrs.frozen(kw_only=True)
@@ -61,8 +65,6 @@ class SolveRequest:
     Args:
         graph: one head, the result's file system (None: scratch).
         patch: changes to the inherited image config.
-        config: the whole image config of the result, without layers, where a frontend made it; then nothing is
-            inherited or changed, and its history is complete.
         platform: what to build for.
         outputs: what to do with the result; none means build only.
         local_dirs: directories by the name that `local://NAME` sources use.
@@ -75,7 +77,6 @@ class SolveRequest:
 
     graph: Graph
     patch: ImagePatch = ImagePatch()
-    config: ImageConfig | None = None
     platform: Platform
     outputs: tuple[OutputSpec, ...] = ()
     local_dirs: tuple[tuple[str, str], ...] = ()

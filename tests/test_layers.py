@@ -37,6 +37,7 @@ LAYERS: dict[str, int] = {
     "engine": 7,
     "results": 8,
     "_api": 8,
+    "_dockerfile": 8,
     "cli": 8,
     "__init__": 8,
     "__main__": 8,

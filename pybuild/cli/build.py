@@ -7,15 +7,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pybuild.cli import flags, passflags
+from pybuild.cli import dockerflags, flags, passflags, program
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from pybuild.cli.program import Program
     from pybuild.cli.progress import Mode
-    from pybuild.dsl.state import State
-    from pybuild.dsl.target import Target
     from pybuild.protocols import OutputSpec
     from pybuild.results.result import BuildResult
     from pybuild.session.secrets import EnvironmentSecret, SecretValue
@@ -60,6 +59,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--graph", metavar="FILE", help="draw the graph there, with what ran and how long (.svg, .png, .dot, .html ...)"
     )
+    add("--push", action="store_true", help="push the image: the same as -o type=registry")
+    add("--check", action="store_true", help="only look the Dockerfile through: the same as --call check")
+    add(
+        "--call",
+        metavar="QUESTION",
+        help="ask instead of building: check, outline or targets of a Dockerfile; with ,format=json as JSON",
+    )
     flags.add_engine(parser)
     passflags.add_passes(parser)
 
@@ -67,6 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     outputs = [flags.parse_output(text) for text in options.output]
+    if options.push:
+        outputs.append(flags.parse_output("type=registry"))
     _check(options, outputs)
     if options.iidfile:
         _remove_stale(Path(options.iidfile))
@@ -74,12 +82,18 @@ def run(options: argparse.Namespace) -> int:
 
     with flags.value_of("--secret"):
         secrets = parse_secrets(options.secret)
-    _, wanted, state = flags.load(options)
-    if not outputs and wanted.output is not None:
-        outputs = [wanted.output]
+    if options.check or options.call:
+        from pybuild.cli import call
+
+        return call.run(options, secrets)
+    loaded = program.load(options, secrets)
+    if not outputs and loaded.output is not None:
+        outputs = [loaded.output]
     _warn_about_names(options, outputs)
-    result = _build(options, wanted, state, outputs, secrets)
+    result = _build(options, loaded, outputs, secrets)
     _write_results(options, result)
+    if not options.quiet:
+        dockerflags.print_warnings(loaded.warnings)
     return 0
 
 
@@ -140,8 +154,7 @@ def _warn_about_names(options: argparse.Namespace, outputs: Sequence[OutputSpec]
 
 def _build(
     options: argparse.Namespace,
-    wanted: Target[...],
-    state: State,
+    loaded: Program,
     outputs: Sequence[OutputSpec],
     secrets: dict[str, SecretValue | EnvironmentSecret],
 ) -> BuildResult:
@@ -152,17 +165,17 @@ def _build(
     from pybuild.results.result import BuildResult
 
     named = [_with_names(output, options.tag) for output in outputs]
-    platforms = flags.platforms_of(options) or list(wanted.platforms)
-    no_cache = ["*"] if options.no_cache else [name for text in options.no_cache_filter for name in text.split(",")]
     request = request_for(
-        state,
+        loaded.state,
         named,
-        platforms=platforms,
-        no_cache=no_cache,
+        platforms=flags.platforms_of(options) or list(loaded.platforms),
+        no_cache=loaded.no_cache,
         passes=passflags.passes_of(options),
         squash=options.squash,
     )
-    request = attrs.evolve(request, target=wanted.name)
+    request = attrs.evolve(request, target=loaded.name)
+    if loaded.epoch is not None:
+        request = attrs.evolve(request, source_date_epoch=loaded.epoch)
     flags.say_engine(options)
     engine, session = engine_for(options.engine), session_for(secrets)
     mode: Mode = "quiet" if options.quiet else options.progress

@@ -132,7 +132,7 @@ def _place(location: Location, width: int) -> Iterator[str]:
     # The program's own start-up script called everything, which helps nobody.
     callers = [caller for caller in location.frames[1:] if caller.file != sys.argv[0]]
     called = f"    called from {', '.join(str(caller) for caller in callers)}" if callers else ""
-    function = "" if frame.function == "<module>" else f" in {frame.function}()"
+    function = "" if frame.function in ("", "<module>") else f" in {frame.function}()"
     yield f"  {frame}{function}{called}"
     snippet = location.snippet()
     digits = len(str(snippet[-1][0])) if snippet else 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pybuild.cli import flags, passflags
+from pybuild.cli import flags, passflags, program
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
 
     passflags.passes_of(options)
     platforms = flags.platforms_of(options)
-    _, _, state = flags.load(options)
+    state = program.load(options).state
     platform = parse_platform(platforms[0]) if platforms else state.platform or host_platform()
     graph, reports = passflags.optimized(options, state.graph(), platform)
     if options.format == "json":

@@ -47,9 +47,20 @@ def value_of(flag: str) -> Generator[None, None, None]:
 
 def add_target(parser: argparse.ArgumentParser) -> None:
     """What to build: file, target, arguments."""
-    parser.add_argument("name", metavar="TARGET", nargs="?", help="which target (default: the default one)")
-    parser.add_argument("-f", "--file", metavar="FILE", default=".", help="the Buildfile (default: ./Buildfile.py)")
-    parser.add_argument("--target", metavar="NAME", help="the same as TARGET")
+    parser.add_argument(
+        "name",
+        metavar="TARGET",
+        nargs="?",
+        help="which target (default: the default one); of a Dockerfile, the context",
+    )
+    parser.add_argument(
+        "-f",
+        "--file",
+        metavar="FILE",
+        default=".",
+        help="the Buildfile or Dockerfile (default: ./Buildfile.py, or ./Dockerfile)",
+    )
+    parser.add_argument("--target", metavar="NAME", help="the same as TARGET; of a Dockerfile, the stage")
     parser.add_argument(
         "--arg",
         "--build-arg",
@@ -60,6 +71,9 @@ def add_target(parser: argparse.ArgumentParser) -> None:
         help="an argument of the target",
     )
     parser.add_argument("--platform", metavar="OS/ARCH", help="what to build for (default: this machine's platform)")
+    from pybuild.cli import dockerflags
+
+    dockerflags.add_arguments(parser)
 
 
 def platforms_of(options: argparse.Namespace) -> list[str]:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pybuild.cli import flags, passflags
+from pybuild.cli import flags, passflags, program
 
 if TYPE_CHECKING:
     import argparse
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     if path is None and chosen in ("png", "pdf") and sys.stdout.isatty():
         raise flags.UsageError(f"{chosen} is not written to a terminal", hint=f"add -o graph.{chosen}")
     passflags.passes_of(options)
-    _, _, state = flags.load(options)
+    state = program.load(options).state
     drawing = _drawing(options, state, chosen)
     if path is not None:
         try:

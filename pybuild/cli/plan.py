@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pybuild.cli import flags, passflags
+from pybuild.cli import flags, passflags, program
 
 if TYPE_CHECKING:
     import argparse
@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> int:
     from pybuild._api import engine_for, request_for, session_for
 
     passes = passflags.passes_of(options)
-    _, _, state = flags.load(options)
+    state = program.load(options).state
     request = request_for(
         state,
         platforms=flags.platforms_of(options),

@@ -81,6 +81,23 @@ class State(Configurable["State"], FileCalls["State"], Inspectable, Buildable):
         put(state, "_digest", None)
         return state
 
+    @classmethod
+    def of_frontend(cls, head: Edge | None, patch: ImagePatch, platform: Platform | None) -> State:
+        """What a frontend made: its graph, and an image config (`patch.base`) that later steps inherit from."""
+        base = patch.base
+        if base is None:
+            raise ArgumentError("a frontend's result has an image config")
+        config = base.config
+        variables = [item.partition("=") for item in config.env]
+        inherited = attrs.evolve(
+            patch,
+            env=tuple((name, value) for name, _, value in variables),
+            working_dir=config.working_dir or None,
+            user=config.user or None,
+            shell=config.shell or None,
+        )
+        return State._make(head, Config(None, None, inherited), platform, capture())
+
     def _on(self, head: Edge | None, location: Location) -> State:
         return State._make(head, self._config, self._platform, location)
 

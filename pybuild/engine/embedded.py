@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pybuild.digest import digest_of
-from pybuild.engine.imageresult import apply_patch, base_config, image_references, layer_history
+from pybuild.engine.imageresult import image_references, layer_history, result_config
 from pybuild.errors import InternalError, SolveError
 from pybuild.llb.vertex import Edge, Graph
 from pybuild.oci.imageconfig import ImageConfig
@@ -279,9 +279,8 @@ class Build:
 
     def config(self) -> ImageConfig:
         """The result's image config, without layers."""
-        if self.request.config is not None:
-            return self.request.config
-        return apply_patch(base_config(self.head, self.request.platform, self.sources), self.request.patch)
+        written = self.request.graph.heads[0]
+        return result_config(self.head, written, self.request.patch, self.request.platform, self.sources)
 
     def finish_cached(self, lease: Lease, sink: ProgressSink, started: float) -> SolveResult | None:
         """The result of a build of which everything is cached; None when it was collected in the meantime."""
@@ -322,7 +321,7 @@ class Build:
                 output=output,
                 platform=self.request.platform,
                 source_date_epoch=self.request.source_date_epoch,
-                layer_history=None if self.request.config is not None else layer_history(self.head),
+                layer_history=None if self.request.patch.base is not None else layer_history(self.head),
                 base_images=image_references(self.graph),
             )
             results.append(self._export_one(source, number, sink))

@@ -32,6 +32,25 @@ def base_config(head: Edge | None, platform: Platform, resolver: MetadataResolve
     return config if config is not None else scratch_config(platform)
 
 
+def result_config(
+    head: Edge | None, written: Edge | None, patch: ImagePatch, platform: Platform, resolver: MetadataResolver
+) -> ImageConfig:
+    """The image config of a result, without its layers.
+
+    Args:
+        head: the result, as it is solved.
+        written: the result as the user wrote it, before passes.
+        patch: what the definition sets. With a frontend's config as its base, the history is complete.
+        platform: of the build.
+        resolver: looks up what is inherited.
+    """
+    if patch.base is None:
+        return apply_patch(base_config(head, platform, resolver), patch)
+    config = apply_patch(patch.base, patch)
+    own = layer_history(written)[patch.base_steps :]
+    return attrs.evolve(config, history=(*config.history, *own))
+
+
 def apply_patch(base: ImageConfig, patch: ImagePatch) -> ImageConfig:
     """`base` with everything that the definition sets.
 

@@ -11,6 +11,7 @@ from pybuild.errors import FrontendError, PybuildError
 from pybuild.frontend.dockerfile.frontend import DockerfileBuild
 from pybuild.frontend.dockerfile.lint import LintWarning
 from pybuild.frontend.dockerfile.lower.platforms import parse, print_all
+from pybuild.frontend.protocols import FrontendImage, FrontendResult
 from pybuild.llb import construct
 from pybuild.llb.marshal import MarshalOptions, marshal
 from pybuild.llb.meta import Constraints
@@ -18,7 +19,6 @@ from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Edge
 from pybuild.location import Location
 from pybuild.platform import Platform
-from pybuild.protocols import FrontendImage, FrontendResult
 from tests.wire.cases import differences
 from tests.wire.resolver import Resolver, answer
 
@@ -56,7 +56,7 @@ class FakeHost:
         return MarshalOptions(platform=_DEFAULT, local_unique=UNIQUE)
 
     def resolve_image(self, image: Edge | None) -> FrontendImage:
-        """See protocols.FrontendHost."""
+        """See frontend.protocols.FrontendHost."""
         assert image is not None
         vertex = image.vertex
         assert isinstance(vertex.op, SourceOp)
@@ -71,13 +71,13 @@ class FakeHost:
         return FrontendImage(reference=reference, digest=found.digest, config=found.config)
 
     def source_time(self, source: Edge) -> int | None:
-        """See protocols.FrontendHost."""
+        """See frontend.protocols.FrontendHost."""
         op = source.vertex.op
         assert isinstance(op, SourceOp)
         return SOURCE_TIME if op.scheme in ("git", "http", "https") else None
 
     def tree(self, head: Edge) -> FakeTree:
-        """See protocols.FrontendHost."""
+        """See frontend.protocols.FrontendHost."""
         definition = marshal(head, self.marshal_options)
         self.solves.append(definition.digests[0])
         return FakeTree(self._files(head))
@@ -96,7 +96,7 @@ class FakeHost:
         return {} if ignore is None else {".dockerignore": ignore.encode("utf-8", "surrogateescape")}
 
     def input(self, name: str) -> Edge | None:
-        """See protocols.FrontendHost."""
+        """See frontend.protocols.FrontendHost."""
         reference = self._case.get("inputs", {}).get(name)
         if reference is None:
             return None
@@ -104,7 +104,7 @@ class FakeHost:
         return Edge(construct.source(f"docker-image://{reference}", constraints=constraints))
 
     def definition_of(self, head: Edge) -> bytes:
-        """See protocols.FrontendHost."""
+        """See frontend.protocols.FrontendHost."""
         return marshal(head, self.marshal_options).to_bytes()
 
 
@@ -115,7 +115,7 @@ class FakeTree:
         self._files = files
 
     def read(self, path: str, *, limit: int = -1) -> bytes | None:
-        """See protocols.FrontendTree."""
+        """See frontend.protocols.FrontendTree."""
         data = self._files.get(path)
         return data if data is None or limit < 0 else data[:limit]
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from pybuild.digest import Digest
-from pybuild.engine.imageresult import apply_patch, base_config, layer_history
+from pybuild.engine.imageresult import layer_history, result_config
 from pybuild.errors import CapabilityError, EngineUnavailable, ExecError, PybuildError, SecretNotFound, SolveError
 from pybuild.llb.ops import ExecOp
 from pybuild.llb.vertex import Graph, Vertex
@@ -216,8 +216,11 @@ class _Job:
         context = PassContext(platform=platform, resolver=resolver, squash=self._request.squash)
         self._graph = run_passes(self._graph, context, passes_named(self._request.passes))
         head = self._graph.heads[0]
-        config = apply_patch(base_config(head, platform, resolver), self._request.patch)
-        config = attrs.evolve(config, history=(*config.history, *layer_history(head)), created="")
+        patch = self._request.patch
+        config = result_config(head, self._request.graph.heads[0], patch, platform, resolver)
+        if patch.base is None:
+            config = attrs.evolve(config, history=(*config.history, *layer_history(head)))
+        config = attrs.evolve(config, created="")
         self._config = config
         known = gateway.llb_capabilities
         self._graph = with_links_copied(self._graph, known, self._links, self._progress.warn)

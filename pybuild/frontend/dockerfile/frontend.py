@@ -15,8 +15,8 @@ from pybuild.errors import PybuildError
 from pybuild.frontend.dockerfile.lint import Linter, LintWarning
 from pybuild.frontend.dockerfile.lower.contexts import LANGUAGE, Contexts
 from pybuild.frontend.dockerfile.lower.options import Options, read_options
+from pybuild.frontend.protocols import FrontendHost, FrontendResult
 from pybuild.location import Location, SourceText, Span
-from pybuild.protocols import FrontendHost, FrontendResult
 
 if TYPE_CHECKING:
     from pybuild.frontend.dockerfile.lower.lowering import Lowered
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 class DockerfileFrontend:
-    """`dockerfile.v0`: implements protocols.Frontend."""
+    """`dockerfile.v0`: implements frontend.protocols.Frontend."""
 
     name = "dockerfile.v0"
 
     def lower(self, options: Mapping[str, str], host: FrontendHost) -> Sequence[FrontendResult]:
-        """See protocols.Frontend."""
+        """See frontend.protocols.Frontend."""
         return DockerfileBuild(options, host).lower()
 
 
@@ -57,7 +57,7 @@ class DockerfileBuild:
             else SourceText(self.contexts.filename, dockerfile, LANGUAGE)
         )
         self.warnings: list[LintWarning] = []
-        self._labs = labs
+        self.labs = labs
 
     def lower(self) -> tuple[FrontendResult, ...]:
         """The graph and config for each platform asked for; `warnings` are those of the first.
@@ -110,7 +110,7 @@ class DockerfileBuild:
                 linter,
                 target_platform=platform,
                 all_stages=all_stages,
-                labs=self._labs,
+                labs=self.labs,
             )
         except PybuildError as error:
             error.locations = tuple(self._within(place) for place in error.locations)

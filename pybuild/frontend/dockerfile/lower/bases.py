@@ -18,8 +18,8 @@ from pybuild.frontend.dockerfile.lower.scope import Scope, located, prefixed
 from pybuild.frontend.dockerfile.lower.sources import image
 from pybuild.frontend.dockerfile.lower.stage import SCRATCH, StageState
 from pybuild.frontend.dockerfile.suggest import hint
+from pybuild.frontend.protocols import FrontendImage
 from pybuild.platform import Platform
-from pybuild.protocols import FrontendImage
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -19,6 +19,7 @@ from pybuild.frontend.dockerfile.lower.options import Options, truth
 from pybuild.frontend.dockerfile.lower.outputs import Output, edge_of
 from pybuild.frontend.dockerfile.lower.paths import go_clean, go_join
 from pybuild.frontend.dockerfile.lower.sources import LocalOptions, git, http, local
+from pybuild.frontend.protocols import FrontendHost, FrontendTree
 from pybuild.ignorefile import NAME as IGNORE_FILE
 from pybuild.ignorefile import parse_ignore_file
 from pybuild.llb import construct
@@ -26,7 +27,6 @@ from pybuild.llb.files import CopyAction
 from pybuild.llb.giturl import parse_git_ref
 from pybuild.llb.vertex import Edge
 from pybuild.location import SourceText
-from pybuild.protocols import FrontendHost, FrontendTree
 
 DOCKERFILE = "Dockerfile"
 LANGUAGE = "Dockerfile"

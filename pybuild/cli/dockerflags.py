@@ -1,0 +1,153 @@
+"""The flags of `docker buildx build` that only Dockerfiles know, and what they are to the frontend."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pybuild.cli import flags
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+_EPOCH: Final = "SOURCE_DATE_EPOCH"
+_ONLY: Final = ("build_context", "label", "add_host", "network", "pull", "shm_size", "ulimit", "cgroup_parent")
+_REPEATED: Final = (
+    ("--build-context", "NAME=PLACE", "another context: docker-image://REF, oci-layout://PATH[:TAG], a path, a URL"),
+    ("--label", "KEY=VALUE", "a label of the image"),
+    ("--add-host", "NAME:IP", "a line in /etc/hosts of every step"),
+    ("--ulimit", "NAME=SOFT:HARD", "a resource limit of every step"),
+)
+_ONCE: Final = (
+    ("--network", "MODE", "network of the steps that say nothing: default, none or host"),
+    ("--shm-size", "SIZE", "size of /dev/shm"),
+    ("--cgroup-parent", "PATH", "the cgroup that steps run below"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags, in a group of their own."""
+    group = parser.add_argument_group("for Dockerfiles")
+    for flag, value, text in _REPEATED:
+        group.add_argument(flag, metavar=value, action="append", default=[], help=text)
+    for flag, value, text in _ONCE:
+        group.add_argument(flag, metavar=value, help=text)
+    group.add_argument("--pull", action="store_true", help="look every image up anew")
+
+
+def refuse(options: argparse.Namespace) -> None:
+    """Complain about these flags where there is no Dockerfile.
+
+    Raises:
+        UsageError: one was given.
+    """
+    for name in _ONLY:
+        if getattr(options, name, None):
+            flag = f"--{name.replace('_', '-')}"
+            raise flags.UsageError(f"{flag} is for Dockerfiles", hint="a Buildfile says this itself")
+
+
+def is_dockerfile(options: argparse.Namespace) -> bool:
+    """Whether a Dockerfile is to be built: by the file's name, by what is named as context, or for want of else."""
+    file = options.file
+    if file not in (".", None):
+        return not (Path(file).is_dir() or file.endswith(".py"))
+    from pybuild.dsl.buildfile import DEFAULT_NAME
+
+    context = Path(options.name or ".")
+    if options.name and not _is_place(options.name):
+        return False
+    if not context.is_dir():
+        return bool(options.name)
+    return not (context / DEFAULT_NAME).exists() and any(
+        (context / name).exists() for name in ("Dockerfile", "dockerfile")
+    )
+
+
+def _is_place(text: str) -> bool:
+    """Whether a positional argument is a context rather than the name of a target."""
+    from pybuild.frontend.dockerfile.inputs import is_remote
+
+    return text == "-" or Path(text).is_dir() or os.sep in text or is_remote(text)
+
+
+def frontend_options(options: argparse.Namespace) -> dict[str, str]:
+    """What the flags are to the frontend, by BuildKit's names.
+
+    Raises:
+        UsageError: a value does not have the form that it needs.
+    """
+    found = {f"build-arg:{name}": value for name, value in _build_args(options.args).items()}
+    found |= {
+        f"label:{name}": value for name, value in flags.pairs(options.label, "--label", environment=False).items()
+    }
+    if options.target:
+        found["target"] = options.target
+    platforms = flags.platforms_of(options)
+    if platforms:
+        found["platform"] = ",".join(platforms)
+    if getattr(options, "no_cache", False):
+        found["no-cache"] = ""
+    elif getattr(options, "no_cache_filter", None):
+        found["no-cache"] = ",".join(options.no_cache_filter)
+    if options.pull:
+        found["image-resolve-mode"] = "pull"
+    if options.network and options.network != "default":
+        found["force-network-mode"] = options.network
+    if options.add_host:
+        found["add-hosts"] = ",".join(_host(text) for text in options.add_host)
+    for flag, name in (("shm_size", "shm-size"), ("cgroup_parent", "cgroup-parent")):
+        if getattr(options, flag):
+            found[name] = _bytes(options.shm_size) if name == "shm-size" else getattr(options, flag)
+    if options.ulimit:
+        found["ulimit"] = ",".join(options.ulimit)
+    epoch = os.environ.get(_EPOCH)
+    if epoch:
+        found.setdefault(f"build-arg:{_EPOCH}", epoch)
+    return found
+
+
+def _build_args(texts: Sequence[str]) -> dict[str, str]:
+    """As docker: a name alone takes its value from the environment, and says nothing when there is none."""
+    known = [text for text in texts if "=" in text or text in os.environ]
+    return flags.pairs(known, "--build-arg")
+
+
+def _host(text: str) -> str:
+    name, separator, address = text.partition("=" if "=" in text else ":")
+    if not separator or not name or not address:
+        raise flags.UsageError(f'--add-host "{text}": write NAME:IP')
+    return f"{name}={address.strip('[]')}"
+
+
+def _bytes(text: str) -> str:
+    import re
+
+    if not re.fullmatch(r"\d+(\.\d+)?\s*([kmgt]i?)?b?", text.strip().lower()):
+        raise flags.UsageError(f'--shm-size "{text}" is not a size', hint="write 64m or 1g")
+    number, unit = re.match(r"([\d.]+)\s*([kmgt]?)", text.strip().lower()).groups()  # type: ignore[union-attr]
+    return str(int(float(number) * 1024 ** " kmgt".index(unit or " ")))
+
+
+def contexts(options: argparse.Namespace) -> dict[str, str]:
+    """`--build-context` by name.
+
+    Raises:
+        UsageError: one is no pair.
+    """
+    return flags.pairs(options.build_context, "--build-context")
+
+
+def print_warnings(warnings: Sequence[object]) -> None:
+    """The warnings of the lint rules, as docker prints them after a build."""
+    from pybuild.frontend.dockerfile.lint import LintWarning
+
+    found = [warning for warning in warnings if isinstance(warning, LintWarning)]
+    if not found:
+        return
+    count = "1 warning" if len(found) == 1 else f"{len(found)} warnings"
+    lines = [f" - {warning.rule.name}: {warning.message} (line {warning.lines.first})" for warning in found]
+    print("\n".join([f"\n{count} found (use --check to see the lines):", *lines]), file=sys.stderr)

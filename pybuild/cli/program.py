@@ -1,0 +1,102 @@
+"""What a command is about: a target of a Buildfile, or a stage of a Dockerfile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from pybuild.cli import dockerflags, flags
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+    from pybuild.dsl.state import State
+    from pybuild.frontend.dockerfile.inputs import Inputs
+    from pybuild.frontend.dockerfile.lint import LintWarning
+    from pybuild.protocols import OutputSpec
+    from pybuild.session.secrets import EnvironmentSecret, SecretValue
+
+
+@attrs.frozen(kw_only=True)
+class Program:
+    """What to build.
+
+    Attributes:
+        name: of the target or stage.
+        state: what it is.
+        platforms: what to build it for, where it says so itself.
+        output: what to do with the result, where it says so itself.
+        no_cache: names of what is to run again.
+        epoch: SOURCE_DATE_EPOCH in seconds, where the definition decides it.
+        warnings: of the lint rules.
+        keep: what must live as long as the build.
+    """
+
+    name: str
+    state: State
+    platforms: tuple[str, ...] = ()
+    output: OutputSpec | None = None
+    no_cache: tuple[str, ...] = ()
+    epoch: int | None = None
+    warnings: Sequence[LintWarning] = ()
+    keep: object = attrs.field(default=None, repr=False)
+
+
+def load(options: argparse.Namespace, secrets: Mapping[str, SecretValue | EnvironmentSecret] | None = None) -> Program:
+    """What the command line names.
+
+    Args:
+        options: of the command.
+        secrets: for contexts behind a login.
+
+    Raises:
+        UsageError: a flag's value is wrong, or a flag is for the other kind of file.
+        PybuildError: the definition is wrong.
+    """
+    if dockerflags.is_dockerfile(options):
+        return _dockerfile(options, secrets)
+    dockerflags.refuse(options)
+    _, wanted, state = flags.load(options)
+    names = [name for text in getattr(options, "no_cache_filter", ()) for name in text.split(",")]
+    return Program(
+        name=wanted.name,
+        state=state,
+        platforms=tuple(wanted.platforms),
+        output=wanted.output,
+        no_cache=("*",) if getattr(options, "no_cache", False) else tuple(names),
+    )
+
+
+def inputs_of(options: argparse.Namespace) -> Inputs:
+    """The Dockerfile, contexts and options that the command line names.
+
+    Raises:
+        UsageError: one is wrong.
+    """
+    from pybuild.frontend.dockerfile.inputs import read_inputs
+
+    file = None if options.file == "." else options.file
+    with flags.value_of("build"):
+        return read_inputs(
+            options.name or ".",
+            file,
+            options=dockerflags.frontend_options(options),
+            contexts=dockerflags.contexts(options),
+        )
+
+
+def _dockerfile(options: argparse.Namespace, secrets: Mapping[str, SecretValue | EnvironmentSecret] | None) -> Program:
+    from pybuild._dockerfile import dockerfile_states
+
+    found = dockerfile_states(inputs_of(options), secrets=secrets)
+    first = found[0]
+    return Program(
+        name=options.target or "",
+        state=first.state,
+        platforms=tuple(str(item.state.platform) for item in found if item.state.platform is not None),
+        epoch=first.epoch,
+        warnings=first.warnings,
+        keep=first.keep,
+    )
