@@ -40,6 +40,7 @@ def build(
     platforms: Sequence[str] = (),
     progress: Progress = "auto",
     secrets: Mapping[str, SecretValue] | None = None,
+    ssh: Sequence[str] = (),
     no_cache: bool | Sequence[str] = False,
 ) -> BuildResult:
     """Build a state or a target, and wait for it.
@@ -51,7 +52,8 @@ def build(
         engine: an engine, "embedded", "docker", "buildkit", an address, or "auto": see `pybuild.engine.choose`.
         platforms: what to build for, such as `["linux/arm64"]`; this machine's platform by default.
         progress: how to show progress, on standard error.
-        secrets: values by secret id.
+        secrets: values by secret id: text, bytes, the `Path` of a file, or a function that returns text or bytes.
+        ssh: agents that steps may use: "default" for your own, "ID=SOCKET", or "ID=KEYFILE,KEYFILE".
         no_cache: True runs every step; names of steps or targets run just those.
 
     Raises:
@@ -65,8 +67,8 @@ def build(
         <BuildResult no image: 1 of 1 steps ran, 0.1 s>
     """
     state, request = _asked_for(target, output, args, platforms, no_cache)
-    chosen, session = engine_for(engine), session_for(secrets)
-    with _progress(progress) as sink:
+    chosen = engine_for(engine)
+    with session_for(secrets, ssh) as session, _progress(progress) as sink:
         keeper = LogKeeper(sink)
         done = chosen.run(request, session, keeper)
     return BuildResult.of(done, Origin(logs=keeper.logs, state=state, engine=chosen, session=session))
@@ -82,6 +84,7 @@ async def abuild(
     platforms: Sequence[str] = (),
     progress: Progress = "auto",
     secrets: Mapping[str, SecretValue] | None = None,
+    ssh: Sequence[str] = (),
     no_cache: bool | Sequence[str] = False,
 ) -> BuildResult:
     """The same as `build`, for programs with an event loop; cancelling it stops the build and cleans up.
@@ -93,8 +96,8 @@ async def abuild(
         <BuildResult no image: 1 of 1 steps ran, 0.1 s>
     """
     state, request = _asked_for(target, output, args, platforms, no_cache)
-    chosen, session = engine_for(engine), session_for(secrets)
-    with _progress(progress) as sink:
+    chosen = engine_for(engine)
+    with session_for(secrets, ssh) as session, _progress(progress) as sink:
         keeper = LogKeeper(sink)
         done = await chosen.solve(request, session, keeper)
     return BuildResult.of(done, Origin(logs=keeper.logs, state=state, engine=chosen, session=session))
@@ -220,11 +223,21 @@ def engine_for(engine: EmbeddedEngine | BuildKitEngine | str) -> EmbeddedEngine 
     return engine_named(engine)
 
 
-def session_for(secrets: Mapping[str, SecretValue | EnvironmentSecret] | None = None) -> LocalSession:
-    """A session that offers `secrets`, and what the user has configured for registries and ssh."""
+def session_for(
+    secrets: Mapping[str, SecretValue | EnvironmentSecret] | None = None, ssh: Sequence[str] = ()
+) -> LocalSession:
+    """A session that offers `secrets` and agents, and what the user has configured for registries.
+
+    Raises:
+        ArgumentError: an agent is not there, or a key cannot be read.
+    """
     from pybuild.session.local import LocalSession
 
-    return LocalSession(secrets=dict(secrets or {}))
+    if not ssh:
+        return LocalSession(secrets=secrets)
+    from pybuild.session.agents import parse_agents
+
+    return LocalSession(secrets=secrets, ssh=parse_agents(ssh))
 
 
 def _progress(mode: Progress) -> ProgressDisplay:

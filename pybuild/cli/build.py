@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pybuild.cli.progress import Mode
     from pybuild.protocols import OutputSpec
     from pybuild.results.result import BuildResult
-    from pybuild.session.secrets import EnvironmentSecret, SecretValue
+    from pybuild.session.local import LocalSession
 
 _PROGRESS = ("auto", "tty", "plain", "quiet", "rawjson")
 _NAMED = ("docker", "image", "oci", "registry")
@@ -27,6 +27,7 @@ _WITHOUT_IMAGE = ("local", "tar")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     flags.add_target(parser)
+    flags.add_session(parser)
     add = parser.add_argument
     add(
         "-o",
@@ -44,7 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="name of the image, for outputs that have names",
     )
-    add("--secret", metavar="SPEC", action="append", default=[], help="id=ID,src=FILE or id=ID,env=VARIABLE")
     add("--no-cache", action="store_true", help="run every step")
     add("--no-cache-filter", metavar="NAME", action="append", default=[], help="run the steps of these targets again")
     add(
@@ -78,19 +78,17 @@ def run(options: argparse.Namespace) -> int:
     _check(options, outputs)
     if options.iidfile:
         _remove_stale(Path(options.iidfile))
-    from pybuild.session.secrets import parse_secrets
-
-    with flags.value_of("--secret"):
-        secrets = parse_secrets(options.secret)
+    secrets = flags.secrets(options)
     if options.check or options.call:
         from pybuild.cli import call
 
         return call.run(options, secrets)
-    loaded = program.load(options, secrets)
-    if not outputs and loaded.output is not None:
-        outputs = [loaded.output]
-    _warn_about_names(options, outputs)
-    result = _build(options, loaded, outputs, secrets)
+    with flags.session(options, secrets) as session:
+        loaded = program.load(options, secrets)
+        if not outputs and loaded.output is not None:
+            outputs = [loaded.output]
+        _warn_about_names(options, outputs)
+        result = _build(options, loaded, outputs, session)
     _write_results(options, result)
     if not options.quiet:
         dockerflags.print_warnings(loaded.warnings)
@@ -156,11 +154,11 @@ def _build(
     options: argparse.Namespace,
     loaded: Program,
     outputs: Sequence[OutputSpec],
-    secrets: dict[str, SecretValue | EnvironmentSecret],
+    session: LocalSession,
 ) -> BuildResult:
     import attrs
 
-    from pybuild._api import engine_for, request_for, session_for
+    from pybuild._api import engine_for, request_for
     from pybuild.cli.progress import display
     from pybuild.results.result import BuildResult
 
@@ -177,7 +175,7 @@ def _build(
     if loaded.epoch is not None:
         request = attrs.evolve(request, source_date_epoch=loaded.epoch)
     flags.say_engine(options)
-    engine, session = engine_for(options.engine), session_for(secrets)
+    engine = engine_for(options.engine)
     mode: Mode = "quiet" if options.quiet else options.progress
     with display(mode) as sink:
         if not options.graph:

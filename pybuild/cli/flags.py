@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pybuild.dsl.state import State
     from pybuild.dsl.target import Target
     from pybuild.protocols import OutputSpec
+    from pybuild.session.local import LocalSession
+    from pybuild.session.secrets import EnvironmentSecret, SecretValue
     from pybuild.store.store import Store
 
 _STREAMED = ("oci", "tar")
@@ -217,6 +219,40 @@ def say_engine(options: argparse.Namespace) -> None:
 
     name, why = automatic()
     print(f"engine: {name} ({why})", file=sys.stderr)
+
+
+def add_session(parser: argparse.ArgumentParser) -> None:
+    """What is offered to a build: secrets and agents."""
+    add = parser.add_argument
+    add("--secret", metavar="SPEC", action="append", default=[], help="id=ID,src=FILE or id=ID,env=VARIABLE")
+    add("--ssh", metavar="SPEC", action="append", default=[], help="default, or ID=SOCKET, or ID=KEY,KEY...")
+
+
+def secrets(options: argparse.Namespace) -> dict[str, SecretValue | EnvironmentSecret]:
+    """The secrets that `--secret` describes.
+
+    Raises:
+        UsageError: one of them is wrong.
+    """
+    from pybuild.session.secrets import parse_secrets
+
+    with value_of("--secret"):
+        return parse_secrets(options.secret)
+
+
+def session(
+    options: argparse.Namespace, offered: dict[str, SecretValue | EnvironmentSecret] | None = None
+) -> LocalSession:
+    """The session that `--secret` and `--ssh` describe.
+
+    Raises:
+        UsageError: one of them is wrong.
+    """
+    from pybuild._api import session_for
+
+    found = secrets(options) if offered is None else offered
+    with value_of("--ssh"):
+        return session_for(found, options.ssh)
 
 
 def add_format(parser: argparse.ArgumentParser) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     flags.add_target(parser)
+    flags.add_session(parser)
     parser.add_argument("--no-cache", action="store_true", help="as if every step had to run")
     passflags.add_passes(parser)
     flags.add_format(parser)
@@ -22,18 +23,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    from pybuild._api import engine_for, request_for, session_for
+    from pybuild._api import engine_for, request_for
 
     passes = passflags.passes_of(options)
-    state = program.load(options).state
-    request = request_for(
-        state,
-        platforms=flags.platforms_of(options),
-        no_cache=["*"] if options.no_cache else [],
-        passes=passes,
-        squash=options.squash,
-    )
-    plan = engine_for("embedded").plan(request, session_for())
+    secrets = flags.secrets(options)
+    with flags.session(options, secrets) as session:
+        request = request_for(
+            program.load(options, secrets).state,
+            platforms=flags.platforms_of(options),
+            no_cache=["*"] if options.no_cache else [],
+            passes=passes,
+            squash=options.squash,
+        )
+        plan = engine_for("embedded").plan(request, session)
     if options.format == "json":
         print(_as_json(plan))
     else:

@@ -27,6 +27,7 @@ class Buildable(ABC):  # noqa: B024  # a part of State, never made alone
         platforms: Sequence[str] = (),
         progress: Progress = "auto",
         secrets: Mapping[str, Any] | None = None,
+        ssh: Sequence[str] = (),
         no_cache: bool | Sequence[str] = False,
     ) -> BuildResult:
         """Build this state; see `pybuild.build`.
@@ -45,6 +46,7 @@ class Buildable(ABC):  # noqa: B024  # a part of State, never made alone
             platforms=platforms,
             progress=progress,
             secrets=secrets,
+            ssh=ssh,
             no_cache=no_cache,
         )
 

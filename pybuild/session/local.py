@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 from pybuild.errors import SourceFetchError
 from pybuild.session.secrets import EnvironmentSecret, SecretValue, read_secret
 
+if TYPE_CHECKING:
+    from pybuild.session.agents import Agents, AgentSpec
+
 
 class LocalSession:
-    """See protocols.Session.
+    """See protocols.Session. A context manager: agents that were started for it end with the block.
 
     Args:
         secrets: values by id; files and functions are read when a step asks.
         local_dirs: directories by the name that `local://NAME` uses.
-        ssh: sockets of agents by id; "default" is the user's own agent when it is not given.
+        ssh: agents that steps and git sources may use; none unless given, not even the user's own.
 
     Example:
-        >>> LocalSession(secrets={"token": "abc"}).secret("token")
+        >>> with LocalSession(secrets={"token": "abc"}) as session:
+        ...     session.secret("token")
         b'abc'
     """
 
@@ -28,11 +32,27 @@ class LocalSession:
         *,
         secrets: Mapping[str, SecretValue | EnvironmentSecret] | None = None,
         local_dirs: Mapping[str, Path] | None = None,
-        ssh: Mapping[str, Path] | None = None,
+        ssh: Iterable[AgentSpec] = (),
     ) -> None:
         self._secrets = dict(secrets or {})
         self._local_dirs = dict(local_dirs or {})
-        self._ssh = dict(ssh or {})
+        specs = tuple(ssh)
+        self._agents: Agents | None = None
+        if specs:
+            from pybuild.session.agents import Agents
+
+            self._agents = Agents(specs)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what was started for builds."""
+        if self._agents is not None:
+            self._agents.close()
 
     def local_dir(self, name: str) -> Path:
         """See protocols.Session."""
@@ -53,7 +73,4 @@ class LocalSession:
 
     def ssh_socket(self, agent_id: str) -> Path | None:
         """See protocols.Session."""
-        found = self._ssh.get(agent_id)
-        if found is None and agent_id == "default" and os.environ.get("SSH_AUTH_SOCK"):
-            return Path(os.environ["SSH_AUTH_SOCK"])
-        return found
+        return None if self._agents is None else self._agents.socket(agent_id)

@@ -68,6 +68,8 @@ class ExecMounts:
         self.rootfs = work / "rootfs"
         self.root_tree = LayeredTree(())
         self.bound: list[BoundMount] = []
+        self.secrets: dict[str, bytes] = {}
+        """The values of secrets that the step was given, by id."""
         self.outputs: dict[int, str] = {}
         """Active snapshot key by output index."""
 
@@ -207,7 +209,7 @@ class ExecMounts:
         return BoundMount(target=target, type="bind", source=source, options=options), is_directory
 
     def _open_secret(self, mount: SecretMount) -> BoundMount | None:
-        value = secret_value(self._session, mount.secret_id, optional=mount.optional)
+        value = self.secret(mount.secret_id, optional=mount.optional)
         if value is None:
             return None
         self._counter += 1
@@ -220,30 +222,39 @@ class ExecMounts:
         options = ["rbind", "ro", "nosuid", "nodev", *([] if mode & 0o111 else ["noexec"])]
         return BoundMount(target=mount.target, type="bind", source=str(path), options=tuple(options))
 
+    def secret(self, secret_id: str, *, optional: bool) -> bytes | None:
+        """A secret's bytes, asked for once per step; None when it is absent and optional.
+
+        Raises:
+            SecretNotFound: absent and required.
+            SolveError: larger than 500 KiB.
+        """
+        if secret_id in self.secrets:
+            return self.secrets[secret_id]
+        value = self._session.secret(secret_id)
+        if value is None:
+            if optional:
+                return None
+            raise SecretNotFound(secret_id)
+        if len(value) > MAX_SECRET_BYTES:
+            raise SolveError(f"secret {secret_id} is too big: {len(value)} bytes, at most {MAX_SECRET_BYTES}")
+        self.secrets[secret_id] = value
+        return value
+
     def _open_ssh(self, mount: SshMount) -> BoundMount | None:
-        socket = self._session.ssh_socket(mount.agent_id or "default")
-        if socket is None:
+        agent_id = mount.agent_id or "default"
+        agent = self._session.ssh_socket(agent_id)
+        if agent is None:
             if mount.optional:
                 return None
-            raise SolveError(
-                f"unset ssh forward key {mount.agent_id or 'default'}", hint="forward an agent with --ssh default"
-            )
-        return BoundMount(target=mount.target, type="bind", source=str(socket), options=("rbind", "ro"))
+            raise SolveError(f"unset ssh forward key {agent_id}", hint=f"forward an agent: --ssh {agent_id}")
+        from pybuild.session.agentproxy import AgentProxy
 
-
-def secret_value(session: Session, secret_id: str, *, optional: bool) -> bytes | None:
-    """A secret's bytes; None when it is absent and optional.
-
-    Raises:
-        SecretNotFound: absent and required.
-        SolveError: larger than 500 KiB.
-    """
-    value = session.secret(secret_id)
-    if value is None and not optional:
-        raise SecretNotFound(secret_id)
-    if value is not None and len(value) > MAX_SECRET_BYTES:
-        raise SolveError(f"secret {secret_id} is too big: {len(value)} bytes, at most {MAX_SECRET_BYTES}")
-    return value
+        self._counter += 1
+        path = self._work / f"ssh-{self._counter}"
+        proxy = AgentProxy(path, agent, uid=mount.uid, gid=mount.gid, mode=mount.mode & 0o777)
+        self._stack.enter_context(proxy)
+        return BoundMount(target=mount.target, type="bind", source=str(path), options=("rbind", "ro"))
 
 
 def copy_tree(tree: LayeredTree, target: Path) -> None:

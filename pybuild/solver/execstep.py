@@ -18,30 +18,42 @@ from pybuild.llb.mounts import SshMount
 from pybuild.llb.ops import ExecOp
 from pybuild.llb.paths import clean
 from pybuild.oci.imageconfig import DEFAULT_PATH, variables
-from pybuild.protocols import Executor, LogStream, ProcessSpec, ProgressSink, Session, StepLog
-from pybuild.solver.execmounts import ExecMounts, secret_value
+from pybuild.protocols import Executor, LogStream, ProcessSpec, ProgressSink, StepLog
+from pybuild.session.masking import Masker
+from pybuild.solver.execmounts import ExecMounts
 from pybuild.solver.mountpoints import resolve_in
 from pybuild.solver.state import Step
 from pybuild.store.users import User, resolve_user
 
 
 class StepOutput:
-    """Passes a step's output on as progress, and keeps it for the error message.
+    """Passes a step's output on as progress, and keeps it for the error message; the step's secrets are masked.
 
     Args:
-        digest: the vertex that prints.
+        step: what prints.
         sink: receives the log.
+        secrets: the values that the step was given.
     """
 
-    def __init__(self, step: Step, sink: ProgressSink) -> None:
+    def __init__(self, step: Step, sink: ProgressSink, secrets: Sequence[bytes] = ()) -> None:
         self._digest = step.vertex.digest
         self._sink = sink
         self._kept: list[bytes] = []
+        self._maskers: dict[LogStream, Masker] = {"stdout": Masker(secrets), "stderr": Masker(secrets)}
 
     def write(self, stream: LogStream, data: bytes) -> None:
         """See protocols.ProcessIO."""
-        self._kept.append(data)
-        self._sink.emit(StepLog(digest=self._digest, stream=stream, data=data, time=time.time()))
+        self._emit(stream, self._maskers[stream].feed(data))
+
+    def finish(self) -> None:
+        """Pass on what was held back because it could have become a secret."""
+        for stream, masker in self._maskers.items():
+            self._emit(stream, masker.finish())
+
+    def _emit(self, stream: LogStream, data: bytes) -> None:
+        if data:
+            self._kept.append(data)
+            self._sink.emit(StepLog(digest=self._digest, stream=stream, data=data, time=time.time()))
 
     @property
     def text(self) -> bytes:
@@ -49,16 +61,13 @@ class StepOutput:
         return b"".join(self._kept)
 
 
-async def run_exec(
-    step: Step, mounts: ExecMounts, executor: Executor, session: Session, sink: ProgressSink
-) -> dict[int, str]:
+async def run_exec(step: Step, mounts: ExecMounts, executor: Executor, sink: ProgressSink) -> dict[int, str]:
     """Run the step's process.
 
     Args:
         step: whose op is an ExecOp.
         mounts: opened already.
         executor: runs the process.
-        session: for secrets in the environment.
         sink: receives the log.
 
     Returns:
@@ -69,10 +78,13 @@ async def run_exec(
     """
     op = step.vertex.op
     assert isinstance(op, ExecOp)
-    process = await asyncio.to_thread(_process, op, mounts, session, step.vertex.metadata.resources)
-    output = StepOutput(step, sink)
+    process = await asyncio.to_thread(_process, op, mounts, step.vertex.metadata.resources)
+    output = StepOutput(step, sink, list(mounts.secrets.values()))
     container = f"pybuild-{os.urandom(8).hex()}"
-    status = await executor.run(container, mounts.rootfs, mounts.bound, process, output)
+    try:
+        status = await executor.run(container, mounts.rootfs, mounts.bound, process, output)
+    finally:
+        output.finish()
     valid = op.meta.valid_exit_codes or (0,)
     if status.code not in valid:
         hint = f"it ran into its limit of {process.timeout_seconds:g} s" if status.timed_out else ""
@@ -104,14 +116,14 @@ def _why_not_started(op: ExecOp, mounts: ExecMounts) -> str:
     return f'there is no "{program}" in the image'
 
 
-def _process(op: ExecOp, mounts: ExecMounts, session: Session, resources: LinuxResources | None) -> ProcessSpec:
+def _process(op: ExecOp, mounts: ExecMounts, resources: LinuxResources | None) -> ProcessSpec:
     meta = op.meta
     user = resolve_user(mounts.root_tree, meta.user)
     _make_cwd(mounts.rootfs, meta.cwd, user)
     limits = resources or LinuxResources()
     return ProcessSpec(
         args=meta.args,
-        env=_environment(op, user, session),
+        env=_environment(op, user, mounts),
         cwd=meta.cwd,
         uid=user.uid,
         gid=user.gid,
@@ -131,7 +143,7 @@ def _process(op: ExecOp, mounts: ExecMounts, session: Session, resources: LinuxR
     )
 
 
-def _environment(op: ExecOp, user: User, session: Session) -> tuple[str, ...]:
+def _environment(op: ExecOp, user: User, mounts: ExecMounts) -> tuple[str, ...]:
     meta: ExecMeta = op.meta
     env = variables(meta.env)
     env.setdefault("PATH", DEFAULT_PATH)
@@ -140,7 +152,7 @@ def _environment(op: ExecOp, user: User, session: Session) -> tuple[str, ...]:
             env.setdefault(name, value)
     for secret in op.secret_env:
         # An absent optional secret sets the variable to the empty string, as BuildKit does.
-        found = secret_value(session, secret.secret_id, optional=secret.optional)
+        found = mounts.secret(secret.secret_id, optional=secret.optional)
         env[secret.name] = os.fsdecode(found or b"")
     ssh = [mount for mount in op.mounts if isinstance(mount, SshMount)]
     if ssh:

@@ -117,7 +117,7 @@ class StepRunner:
             await asyncio.to_thread(mounts.__enter__)
             active = mounts.outputs
             try:
-                await run_exec(step, mounts, self._executor, self._session, self._sink)
+                await run_exec(step, mounts, self._executor, self._sink)
             finally:
                 await asyncio.shield(asyncio.to_thread(mounts.__exit__, None, None, None))
         except BaseException:

@@ -56,6 +56,8 @@ _RETRIED = re.compile(
     r"connection (?:reset|timed out)|early eof|hung up unexpectedly|returned error: (?:429|5\d\d)|rpc failed",
     re.IGNORECASE,
 )
+_NOTABLE = re.compile(r"^(?:fatal|error|remote|ssh):|host key|permission denied|identity", re.IGNORECASE)
+_VAGUE: Final = "fatal: Could not read from remote repository."
 _DENIED = re.compile(
     r"could not read (?:username|password)|authentication failed|returned error: 40[13]|permission denied",
     re.IGNORECASE,
@@ -141,7 +143,8 @@ class Git:
 
     def _failure(self, stderr: str, doing: str) -> GitFailure:
         lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-        told = [line for line in lines if line.startswith(("fatal:", "error:", "ERROR:", "remote:", "ssh:"))] or lines
+        told = [line for line in lines if _NOTABLE.search(line)] or lines
+        told = [line for line in told if line != _VAGUE] or told
         reason = " | ".join(dict.fromkeys(told[:4])) or "it said nothing"
         return GitFailure(
             f"{doing} {self.settings.shown}: {reason}",

@@ -71,13 +71,15 @@ class Builder:
         state: State,
         *,
         secrets: Mapping[str, str | bytes | Path] | None = None,
+        ssh: Sequence[str] = (),
         no_cache: Sequence[str] = (),
         output: object = None,
     ) -> SolveResult:
         log = self.Log()
         request = request_for(state, output, no_cache=no_cache)  # type: ignore[arg-type]
         try:
-            self.result = self.engine.run(request, session_for(secrets), log)
+            with session_for(secrets, ssh) as session:
+                self.result = self.engine.run(request, session, log)
             self.ran = [step.name for step in self.result.steps if step.state == "done"]
         finally:
             data = b"".join(event.data for event in log.events if isinstance(event, StepLog))
