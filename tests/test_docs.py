@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from pybuild.cli.diagnostics import render
 from pybuild.dsl.buildfile import load_buildfile
+from pybuild.errors import ExecError
 from pybuild.viz.model import model_of
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,6 +57,16 @@ def test_the_readme_draws_its_example(tmp_path: Path) -> None:
         assert f">{node.place}<" in svg, f"scripts/reference draws it anew: no {node.place}"
         assert node.stage in svg
     assert svg.count('class="node"') == len(graph)
+
+
+def test_the_readme_shows_what_a_failure_looks_like(tmp_path: Path) -> None:
+    (tmp_path / "Buildfile.py").write_text(readme_example())
+    graph = load_buildfile(tmp_path).state().graph()
+    step = next(vertex for vertex in graph.vertices if "go test" in vertex.name)
+    error = ExecError(["/bin/sh", "-c", "go test ./... > /report.txt"], 1).at(step.locations)
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for line in list(render(error))[2:-1]:  # all but what depends on who loads the file, and the log
+        assert line.rstrip() in text
 
 
 @pytest.mark.parametrize(

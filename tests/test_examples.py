@@ -75,8 +75,19 @@ def test_python(example: Path, base_layout: Path, warm_root: Path) -> None:
     assert (example / "again" / "grace.txt").read_text() == "hallo grace\n"
 
 
+@pytest.mark.parametrize("example", ["6-dockerfile"], indirect=True)
+def test_dockerfile(example: Path, base_layout: Path, warm_root: Path) -> None:
+    build(warm_root, example, base_layout, "--arg", "name=moon", "-o", "out")
+    assert (example / "out" / "greeting").read_text() == "hello moon\n"
+    assert (example / "out" / "report").read_text().split()[1] == "/app/greeting"
+    context = f"debian=oci-layout://{base_layout}:bookworm"
+    alone = pybuild(warm_root, "build", "-f", "Dockerfile", "--build-context", context, "-o", "alone", ".", cwd=example)
+    assert alone.returncode == 0, alone.stderr
+    assert (example / "alone" / "greeting").read_text() == "hello world\n"
+
+
 def test_every_example_has_a_test() -> None:
-    known = {"1-files", "2-stages", "3-mounts", "4-branches", "5-python"}
+    known = {"1-files", "2-stages", "3-mounts", "4-branches", "5-python", "6-dockerfile"}
     assert {path.parent.name for path in (REPOSITORY / "examples").glob("*/Buildfile.py")} == known
 
 

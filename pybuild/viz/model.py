@@ -5,6 +5,7 @@ All forms (DOT, Mermaid, text, HTML, JSON) are made from this, so they say the s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeAlias, assert_never
 
@@ -27,6 +28,7 @@ STATE_WORDS: Final = {
 }
 """What a build did with a step, by its state."""
 _NAME_LIMIT: Final = 160
+_DOCKERFILE_STEP: Final = re.compile(r"\[((?:\S+ )?\S+) +\d+/\d+\] (.+)", re.DOTALL)
 NodeKind: TypeAlias = Literal["source", "exec", "file", "merge", "diff", "build", "passthrough"]
 EdgeKind: TypeAlias = Literal["base", "mount", "copy", "input"]
 
@@ -104,13 +106,14 @@ def _node(vertex: Vertex, number: int, results: Mapping[str, StepResult]) -> Nod
     result = results.get(vertex.digest)
     location = vertex.locations[0] if vertex.locations else None
     op = vertex.op
+    stage, name = _staged(vertex)
     return Node(
         number=number,
-        name=_clean(vertex.metadata.name or summary(op, _NAME_LIMIT)),
+        name=name,
         kind=_kind(vertex),
         place=_place(location),
         snippet=_snippet(location),
-        stage=dict(vertex.metadata.description).get(STAGE, ""),
+        stage=stage,
         mounts=(*_own_mounts(op.mounts), *_secret_variables(op)) if isinstance(op, ExecOp) else (),
         state=result.state if result is not None else "",
         duration=result.duration if result is not None else 0.0,
@@ -118,6 +121,14 @@ def _node(vertex: Vertex, number: int, results: Mapping[str, StepResult]) -> Nod
         reason=result.reason if result is not None else "",
         digest=vertex.digest,
     )
+
+
+def _staged(vertex: Vertex) -> tuple[str, str]:
+    """The stage and the name of a step; names of a Dockerfile's steps begin with theirs."""
+    stage = dict(vertex.metadata.description).get(STAGE, "")
+    name = _clean(vertex.metadata.name or summary(vertex.op, _NAME_LIMIT))
+    match = None if stage else _DOCKERFILE_STEP.fullmatch(name)
+    return (match[1], match[2]) if match else (stage, name)
 
 
 def _clean(name: str) -> str:

@@ -88,3 +88,17 @@ def test_nothing() -> None:
 )
 def test_time(seconds: float, text: str) -> None:
     assert time_text(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("given", "stage", "name"),
+    [
+        ("[build 3/4] RUN make", "build", "RUN make"),
+        ("[linux/arm64 build  3/14] RUN make", "linux/arm64 build", "RUN make"),
+        ("[internal] load build context", "", "[internal] load build context"),
+        ("[1/2] of my own", "", "[1/2] of my own"),
+    ],
+)
+def test_steps_of_a_dockerfile_stand_in_its_stages(given: str, stage: str, name: str) -> None:
+    node = model_of(image("alpine").run("make").named(given).graph()).nodes[-1]
+    assert (node.stage, node.name) == (stage, name)
