@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pybuild.digest import digest_of
 from pybuild.engine.imageresult import image_references, layer_history, result_config
+from pybuild.engine.leftovers import sweep_workers
 from pybuild.errors import InternalError, SolveError
 from pybuild.llb.vertex import Edge, Graph
 from pybuild.oci.imageconfig import ImageConfig
@@ -128,6 +129,7 @@ class EmbeddedEngine:
             if build.complete and not (request.outputs and self.rootless):
                 done = build.finish_cached(lease, sink, started)
                 if done is not None:
+                    sweep_workers(self.root)
                     return done
         return self._run_worker(request, session, sink, cancelled or threading.Event(), build.sources.pins)
 

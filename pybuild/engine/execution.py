@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pybuild.engine.leftovers import WORKERS
 from pybuild.protocols import ExitStatus, Lease, ProcessIO, ProcessSpec, ProgressSink, Session
 from pybuild.runtime.executor import OciExecutor
 from pybuild.runtime.network import NetworkPool
@@ -78,7 +79,7 @@ async def execution(
         start: how the worker was started.
     """
     store = build.store
-    with WorkerDir(store.root / "workers") as state:
+    with WorkerDir(store.root / WORKERS) as state:
         async with NetworkPool(state.path / "networks") as network:
             work = state.path / "steps"
             work.mkdir()

@@ -89,10 +89,11 @@ def main(fd: int) -> int:
     start = channel.receive()
     if not isinstance(start, Start):
         return 1
+    from pybuild.engine.leftovers import sweep_workers
     from pybuild.runtime.namespaces import enter_worker_namespaces
 
     try:
-        enter_worker_namespaces(rootless=start.rootless)
+        enter_worker_namespaces(rootless=start.rootless, clean_up=lambda: sweep_workers(Path(start.root)))
     except PybuildError as error:
         channel.send(Failed(error=error))
         return 1

@@ -22,6 +22,7 @@ import shutil
 import signal
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -36,13 +37,15 @@ _ROOTLESS_HINT = (
 )
 
 
-def enter_worker_namespaces(*, rootless: bool) -> None:
+def enter_worker_namespaces(*, rootless: bool, clean_up: Callable[[], object] = lambda: None) -> None:
     """Continue in new namespaces. Returns in a new process; the one that called stays behind as its waiter.
 
     Must be called with a single thread. File descriptors stay open in the new process only.
 
     Args:
         rootless: also enter a user namespace with the user's subordinate ids, to be root in there.
+        clean_up: called by the waiter when the worker failed or was killed and everything in the pid namespace is
+            gone, for what the kernel does not remove.
 
     Raises:
         EngineUnavailable: the kernel refuses, or the user has no subordinate ids.
@@ -66,7 +69,7 @@ def enter_worker_namespaces(*, rootless: bool) -> None:
         _be_init(life, waiter_alive)
     worker = os.fork()
     if worker:
-        _wait(worker, init, waiter_alive)
+        _wait(worker, init, waiter_alive, clean_up)
     os.close(waiter_alive)
     syscalls.die_with_parent(signal.SIGKILL)
     os.close(life)
@@ -121,7 +124,7 @@ def _reap() -> None:
         return
 
 
-def _wait(worker: int, init: int, waiter_alive: int) -> NoReturn:
+def _wait(worker: int, init: int, waiter_alive: int, clean_up: Callable[[], object]) -> NoReturn:
     """What the waiter does until the worker ends."""
     code = 1
     try:
@@ -130,6 +133,8 @@ def _wait(worker: int, init: int, waiter_alive: int) -> NoReturn:
         code = os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1])
         os.kill(init, signal.SIGKILL)
         os.waitpid(init, 0)
+        if code:
+            clean_up()
     finally:
         os._exit(code if code >= 0 else 128 - code)
 

@@ -117,9 +117,16 @@ def _kill_one(
 def assert_nothing_left(root: Path, when: str) -> None:
     """No process and no mount of a killed build: the kernel needs a moment to take them down."""
     deadline = time.monotonic() + 10
-    while found := [*processes_of(root), *mounts_below(root)]:
+    while found := [*processes_of(root), *mounts_below(root), *_members(root)]:
         assert time.monotonic() < deadline, f"{when}: left behind {found}"
         time.sleep(0.02)
+
+
+def _members(root: Path) -> list[str]:
+    """Processes in the control groups of a store's workers: the kernel keeps them there when all else is gone."""
+    workers = [path.stem for path in (root / "workers").glob("*.lock")]
+    groups = [group for place in _control_groups(workers) for group in Path(place).rglob("cgroup.procs")]
+    return [f"{pid} in {group}" for group in groups for pid in group.read_text().split()]
 
 
 def processes_of(root: Path) -> list[str]:
