@@ -19,6 +19,7 @@ COMMANDS = {
     "targets": "list the targets of a Buildfile",
     "graph": "draw the graph of a target",
     "explain": "list the steps of a target, and what the passes do to them",
+    "llb": "write the definition of a target as BuildKit takes it, or read one",
     "plan": "say what a build would run, and why, without running anything",
     "du": "list what the store holds",
     "prune": "remove what the store need not hold",

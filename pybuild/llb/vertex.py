@@ -155,6 +155,7 @@ def summary(op: Op, limit: int = 60) -> str:
     else:
         text = type(op).__name__.removesuffix("Op").lower()
     text = " ".join(text.split())
+    text = text or type(op).__name__.removesuffix("Op").lower()
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from pybuild.engine.buildkit.export import Export
     from pybuild.engine.buildkit.gateway import Gateway, Result
     from pybuild.engine.buildkit.progress import Progress
-    from pybuild.engine.buildkit.sources import Offered
+    from pybuild.engine.buildkit.services.filesync import LocalDir
+    from pybuild.engine.offered import Offered
     from pybuild.llb.definition import Definition
 
 _CONFIG: Final = "containerimage.config"
@@ -158,7 +159,7 @@ class _Job:
 
     def __init__(self, client: Client, request: SolveRequest, session: Session, sink: ProgressSink) -> None:
         from pybuild.engine.buildkit.progress import Progress
-        from pybuild.engine.buildkit.sources import offered
+        from pybuild.engine.offered import offered
 
         self._client = client
         self._request = request
@@ -184,7 +185,7 @@ class _Job:
         try:
             answer = self._client.build(
                 function=self._solve,
-                local_dirs={**self._offered.directories, LINKS: self._links},
+                local_dirs={**_without_ignored(self._offered.directories), LINKS: self._links},
                 layouts=self._offered.layouts,
                 session=_Noting(self._session, missing),
                 exports=exports,
@@ -248,6 +249,14 @@ class _Job:
         made.vertex, made.vertex_name = vertex.digest, vertex.name
         made.locations = ()
         return made.at(vertex.locations)
+
+
+def _without_ignored(directories: Mapping[str, Path]) -> dict[str, LocalDir]:
+    """The directories without what their ignore files exclude."""
+    from pybuild.engine.buildkit.services.filesync import LocalDir
+    from pybuild.source.ignorefile import read_ignore_file
+
+    return {name: LocalDir(path=path, exclude=tuple(read_ignore_file(path))) for name, path in directories.items()}
 
 
 class _Noting:
