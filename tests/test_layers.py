@@ -36,6 +36,7 @@ LAYERS: dict[str, int] = {
     "solver": 6,
     "engine": 7,
     "results": 8,
+    "verify": 8,
     "_api": 8,
     "_dockerfile": 8,
     "cli": 8,

@@ -21,6 +21,7 @@ COMMANDS = {
     "explain": "list the steps of a target, and what the passes do to them",
     "llb": "write the definition of a target as BuildKit takes it, or read one",
     "plan": "say what a build would run, and why, without running anything",
+    "verify": "build a target on several engines and compare what came out",
     "du": "list what the store holds",
     "prune": "remove what the store need not hold",
     "version": "print versions of pybuild and of what it runs on",

@@ -195,6 +195,7 @@ class _Job:
             )
         except SolveError as error:
             raise self._explained(error, missing) from None
+        self._progress.finish()
         assert self._config is not None
         return SolveResult(
             ref=Ref(snapshot=""),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from pybuild.digest import Digest
+from pybuild.llb.ops import SourceOp
 from pybuild.protocols import (
     LogStream,
     ProgressEvent,
@@ -44,6 +45,9 @@ class _Step:
     state: StepState | None = None
     error: str = ""
     log: list[bytes] = attrs.field(factory=list[bytes])
+    without_inputs: bool = False
+    identified: float = 0.0
+    """When the engine began to identify a step without inputs, which it reports as if the step had run."""
 
 
 class Progress:
@@ -101,6 +105,15 @@ class Progress:
             detail = "\n".join(line.decode(errors="replace") for line in warning.detail)
             self._emit(Warned(message=warning.short.decode(errors="replace"), time=time.time(), detail=detail))
 
+    def finish(self) -> None:
+        """The build has succeeded: what was identified and never ran was cached."""
+        for step in self._steps.values():
+            if step.identified and step.state is None:
+                step.state = "cached"
+                self._emit(
+                    StepFinished(digest=step.digest, name=step.name, state="cached", time=step.identified, duration=0.0)
+                )
+
     def results(self, graph: Graph, definition: Definition | None) -> tuple[StepResult, ...]:
         """How every vertex of a graph went: what the engine never spoke of was not needed."""
         wire: dict[Digest, _Step] = {}
@@ -119,7 +132,10 @@ class Progress:
                 step = _Step(Digest(vertex.digest), vertex.name)
             else:
                 step = _Step(known.digest, title(known), tuple(str(place) for place in known.locations))
+                step.without_inputs = not known.inputs and not isinstance(known.op, SourceOp)
             self._steps[vertex.digest] = step
+        if step.without_inputs and _only_identified(vertex, step):
+            return
         if vertex.HasField("started") and not step.started:
             step.started = _seconds(vertex.started)
             if not vertex.cached:
@@ -157,6 +173,15 @@ class Progress:
 
     def _emit(self, event: ProgressEvent) -> None:
         self._sink.emit(event)
+
+
+def _only_identified(vertex: pb.Vertex, step: _Step) -> bool:
+    """Whether a message is about the first, instant look at a step without inputs (solver/jobs.go, `CacheMap`)."""
+    if vertex.cached or vertex.error or not vertex.HasField("started"):
+        return False
+    begun = _seconds(vertex.started)
+    step.identified = step.identified or begun
+    return begun == step.identified
 
 
 def _result(vertex: Vertex, step: _Step | None) -> StepResult:
