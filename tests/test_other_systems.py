@@ -84,7 +84,7 @@ def test_the_python_api(project: Path) -> None:
         "import pybuild\n"
         "state = pybuild.load_buildfile('Buildfile.py').state()\n"
         "print(len(state.graph()), 'make' in state.explain(), state.visualize(format='dot').dot[:7])\n"
-        "try:\n    state.build()\n"
+        "try:\n    state.build(engine='embedded')\n"
         "except pybuild.PybuildError as error:\n    print(type(error).__name__)\n"
     )
     done = run("darwin", project, code)

@@ -7,7 +7,7 @@ everything but times and the ids of layers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -20,7 +20,9 @@ from pybuild.protocols import SolveResult
 from pybuild.verify.imagefiles import File, ImageFiles
 from pybuild.verify.verdict import Comparison, Difference
 
+_NOTHING: Final[Mapping[str, Any]] = {}
 _UMASK: Final = 0o022
+
 DOCKER_UMASK: Final = "a Docker Engine's own umask applies to directories and files that a step only names"
 MERGED: Final = "a merge has the layers of all that it merges, and engines name them differently"
 _COPIED_SCHEMES: Final = ("local", "git", "http", "https")
@@ -156,10 +158,12 @@ def _explanation(
 def _config(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[Difference]:
     for name in ("architecture", "os", "variant"):
         yield from _value(name, left.get(name), right.get(name))
-    one, other = left.get("config") or {}, right.get("config") or {}
+    one: Mapping[str, Any] = left.get("config") or _NOTHING
+    other: Mapping[str, Any] = right.get("config") or _NOTHING
     for name in sorted({*one, *other}):
         yield from _value(f"config.{name}", one.get(name), other.get(name))
-    ours, theirs = left.get("history") or [], right.get("history") or []
+    ours: Sequence[Mapping[str, Any]] = left.get("history") or ()
+    theirs: Sequence[Mapping[str, Any]] = right.get("history") or ()
     yield from _value("history", f"{len(ours)} entries", f"{len(theirs)} entries")
     for number, (mine, its) in enumerate(zip(ours, theirs, strict=False)):
         made = str(mine.get("created_by")), str(its.get("created_by"))
