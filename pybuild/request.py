@@ -99,6 +99,8 @@ class StepResult:
     size: int = -1
     reason: str = ""
     """Why it ran, or why it was cached, in words."""
+    key: str = ""
+    """The key that the store has its first output under, where the step was cached; "" where it is not known."""
 
 
 @attrs.frozen(kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 import attrs
 
@@ -113,7 +113,7 @@ class BuildResult:
         return Drawing(self.graph, steps=self.results)
 
     def log(self, step: str | StepResult | State | None = None) -> Log:
-        """What steps printed during this build; a step that was cached printed nothing.
+        """What steps printed; of a step that was cached, when it ran.
 
         Args:
             step: one of `steps`, a part of a name, or a state, whose last step is meant; None for all of them.
@@ -121,10 +121,23 @@ class BuildResult:
         Raises:
             ArgumentError: there is no such step.
         """
-        from pybuild.results.logs import text_of
+        from pybuild.results.logs import Log, text_of
 
         chosen = list(self.results) if step is None else self._chosen(step)
-        return text_of([event for each in chosen for event in self.origin.logs.get(each.digest, ())])
+        parts = [
+            text_of(self.origin.logs[each.digest]) if each.digest in self.origin.logs else self._kept(each)
+            for each in chosen
+        ]
+        return Log("".join(parts))
+
+    def _kept(self, step: StepResult) -> str:
+        """What the store has of a step's log."""
+        engine = self.origin.engine
+        if not step.key or engine is None or engine.name != "embedded":
+            return ""
+        from pybuild.store.steplogs import read_log
+
+        return read_log(cast("EmbeddedEngine", engine).store(), step.key).decode(errors="replace")
 
     def _chosen(self, step: str | StepResult | State) -> list[StepResult]:
         if isinstance(step, StepResult):

@@ -61,8 +61,8 @@ class StepOutput:
         return b"".join(self._kept)
 
 
-async def run_exec(step: Step, mounts: ExecMounts, executor: Executor, sink: ProgressSink) -> dict[int, str]:
-    """Run the step's process.
+async def run_exec(step: Step, mounts: ExecMounts, executor: Executor, sink: ProgressSink) -> bytes:
+    """Run the step's process; its outputs are those of `mounts`, not committed yet.
 
     Args:
         step: whose op is an ExecOp.
@@ -71,7 +71,7 @@ async def run_exec(step: Step, mounts: ExecMounts, executor: Executor, sink: Pro
         sink: receives the log.
 
     Returns:
-        the active snapshot key of every output, not committed yet.
+        all that it printed.
 
     Raises:
         ExecError: the exit code is not among the valid ones.
@@ -93,7 +93,7 @@ async def run_exec(step: Step, mounts: ExecMounts, executor: Executor, sink: Pro
         if not started:
             hint = _why_not_started(op, mounts)
         raise ExecError(op.meta.args, status.code, log=output.text, hint=hint, started=started)
-    return mounts.outputs
+    return output.text
 
 
 def _is_init_message(text: bytes, program: str) -> bool:

@@ -67,6 +67,7 @@ class Reporter:
             duration=now - started,
             size=size,
             reason=step.reason,
+            key=step.keys.get(0, ""),
         )
         self._results[step.number] = result
         self._sink.emit(
@@ -91,5 +92,11 @@ class Reporter:
         state: StepState = "cached" if step.settled else "skipped"
         vertex = step.vertex
         return StepResult(
-            digest=vertex.digest, name=vertex.name, state=state, started=0.0, duration=0.0, reason=step.reason
+            digest=vertex.digest,
+            name=vertex.name,
+            state=state,
+            started=0.0,
+            duration=0.0,
+            reason=step.reason,
+            key=step.keys.get(0, ""),
         )

@@ -25,6 +25,7 @@ from pybuild.solver.scheduler import Brought, Made
 from pybuild.solver.sources import SourceSet
 from pybuild.solver.state import Step
 from pybuild.store.space import reporting_full
+from pybuild.store.steplogs import write_log
 from pybuild.store.store import Store
 
 
@@ -117,7 +118,7 @@ class StepRunner:
             await asyncio.to_thread(mounts.__enter__)
             active = mounts.outputs
             try:
-                await run_exec(step, mounts, self._executor, self._sink)
+                log = await run_exec(step, mounts, self._executor, self._sink)
             finally:
                 await asyncio.shield(asyncio.to_thread(mounts.__exit__, None, None, None))
         except BaseException:
@@ -125,18 +126,20 @@ class StepRunner:
             raise
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        return await asyncio.to_thread(self._commit, active)
+        return await asyncio.to_thread(self._commit, active, log)
 
     def _file(self, op: FileOp, inputs: Sequence[Ref]) -> Made:
         active = run_file(self._store, op, inputs, self._hold)
         return self._commit({0: active})
 
-    def _commit(self, active: dict[int, str]) -> Made:
+    def _commit(self, active: dict[int, str], log: bytes = b"") -> Made:
         refs: dict[int, Ref] = {}
         size = -1
         for output, key in sorted(active.items()):
             name = f"layer-{uuid.uuid4().hex}"
             self._hold(name)
+            if output == 0 and log:
+                write_log(self._store, key, log)
             self._store.snapshots.commit(name, key)
             refs[output] = Ref(snapshot=name)
             if output == 0:

@@ -135,6 +135,15 @@ class SnapshotTable(ABC):
             raise StoreError(f'snapshot "{key}" has no directory of its own')
         return self._tree(row.directory)
 
+    def beside(self, key: str, name: str) -> Path:
+        """A file of the store's own that lives as long as the snapshot: written before it is committed, read after.
+
+        Raises:
+            NotFound: there is no such snapshot.
+            StoreError: it has no directory of its own.
+        """
+        return self.upper(key).parent / name
+
     @abstractmethod
     def lowers(self, key: str) -> tuple[Path, ...]:
         """See protocols.Snapshotter; () for ""."""

@@ -23,7 +23,10 @@ class TestFakeExecutor(ExecutorConformance):
             executor = FakeExecutor()
             stderr = b"message\n" if case.stderr is None else case.stderr
             seconds = 1000.0 if case.timed_out else 0.0
-            executor.script(case.args, Scripted(stdout=case.stdout, stderr=stderr, code=case.code, seconds=seconds))
+            scripted = Scripted(
+                stdout=case.stdout, stderr=stderr, code=case.code, started=case.started, seconds=seconds
+            )
+            executor.script(case.args, scripted)
             process = ProcessSpec(args=case.args, env=ENV, cwd="/", timeout_seconds=min(case.timeout_seconds, 0.01))
             output = Output()
             status = asyncio.run(executor.run("container", tmp_path, (), process, output))

@@ -103,3 +103,24 @@ def test_a_result_without_an_engine_says_so(warm_root: Path) -> None:
     for use in (lambda: alone.fs, lambda: alone.run("true")):
         with pytest.raises(PybuildError):
             use()
+
+
+def test_the_log_of_a_cached_step_is_of_when_it_ran(base: State, warm_root: Path, tmp_path: Path) -> None:
+    first = base.run(f"echo for {tmp_path}; echo and >&2")
+    state = first.run("true")
+    made(state, warm_root)
+    again = made(state, warm_root)
+    assert again.cached
+    assert sorted(again.log(first).splitlines()) == ["and", f"for {tmp_path}"]
+    assert again.log("true") == ""
+    assert "/log.zlib" not in again.fs
+    embedded(warm_root).store().gc.prune(keep_bytes=0)
+    assert again.log(first) == ""
+
+
+def test_a_kept_log_shows_no_secret(base: State, warm_root: Path) -> None:
+    state = base.run("echo $TOKEN", mounts=[secret("token", env="TOKEN")])
+    secrets = {"token": "very-secret-text"}
+    for _ in range(2):
+        result = build(state, engine=embedded(warm_root), progress="quiet", secrets=secrets)
+        assert "very-secret" not in result.log("echo")

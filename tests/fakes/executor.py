@@ -18,6 +18,7 @@ class Scripted:
     stdout: bytes = b""
     stderr: bytes = b""
     code: int = 0
+    started: bool = True
     seconds: float = 0.0
     effect: Callable[[Path], None] | None = None
 
@@ -63,4 +64,4 @@ class FakeExecutor:
                 scripted.effect(rootfs)
         finally:
             self.running.discard(container_id)
-        return ExitStatus(code=scripted.code)
+        return ExitStatus(code=scripted.code, started=scripted.started)
