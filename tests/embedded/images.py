@@ -62,3 +62,9 @@ def _members(data: bytes) -> dict[str, Member]:
             file = archive.extractfile(info) if info.isreg() else None
             found[info.name] = Member(info, file.read().decode(errors="replace") if file is not None else "")
         return found
+
+
+def extract_all(archive: tarfile.TarFile, place: Path) -> None:
+    """Unpack an archive of our own, owners by number; old Pythons have no filters, new ones want one."""
+    filters = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
+    archive.extractall(place, numeric_owner=True, **filters)  # type: ignore[arg-type]

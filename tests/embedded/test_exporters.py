@@ -13,7 +13,7 @@ import pytest
 
 from pybuild import Output, State, scratch, to_dir, to_docker, to_oci, to_tar
 from tests.embedded.conftest import Builder
-from tests.embedded.images import read_image
+from tests.embedded.images import extract_all, read_image
 
 pytestmark = pytest.mark.engine
 
@@ -73,7 +73,7 @@ def test_every_form_holds_the_same_files(base: State, build: Builder, tmp_path: 
     assert json.loads(tool("skopeo", "inspect", f"oci:{tmp_path / 'layout'}:2"))["Layers"] == facts["Layers"]
     tool("umoci", "unpack", "--image", f"{tmp_path / 'layout'}:2", tmp_path / "bundle")
     with tarfile.open(tmp_path / "files.tar") as archive:
-        archive.extractall(tmp_path / "files", filter="fully_trusted", numeric_owner=True)
+        extract_all(archive, tmp_path / "files")
 
     unpacked = listing(tmp_path / "bundle" / "rootfs")
     assert len(unpacked) == 15

@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 import attrs
 
 from pybuild.errors import ArgumentError, DefinitionError
+from pybuild.frontend.dockerfile.contextarchive import unpack_context
 from pybuild.frontend.dockerfile.lower.contexts import DOCKERFILE, is_archive
 
 STDIN = "-"
@@ -141,7 +142,7 @@ def _from_stdin(inputs: Inputs, file: str | None) -> Inputs:
 
     try:
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-            archive.extractall(place, filter="tar")
+            unpack_context(archive, place)
     except (tarfile.TarError, OSError) as error:
         raise DefinitionError(f"the context from standard input cannot be unpacked: {error}") from None
     inside = file or DOCKERFILE
