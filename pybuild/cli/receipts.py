@@ -6,11 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import attrs
 
-from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Vertex
 from pybuild.location import display_path
-from pybuild.passes.contextuse import limits_of
 from pybuild.passes.receipts import Change, Measure, PassReport
+from pybuild.viz.model import limits_text
 
 _SHOWN = 6
 _NAME = 48
@@ -68,8 +67,7 @@ def _vertices(vertices: Sequence[Vertex]) -> str:
 
 def _name(vertex: Vertex) -> str:
     name = vertex.name if len(vertex.name) <= _NAME else vertex.name[: _NAME - 1] + "…"
-    limits = limits_of(vertex) if isinstance(vertex.op, SourceOp) and vertex.op.scheme == "local" else []
-    return f"{name} [{_listed(limits[:_SHOWN], len(limits))}]" if any(limits) else name
+    return name + limits_text(vertex)
 
 
 def _group(name: str, vertices: Sequence[Vertex]) -> str:

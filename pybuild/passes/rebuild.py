@@ -37,11 +37,15 @@ class Rebuild:
 
     def keep(self, old: Vertex, locations: Sequence[Location] = ()) -> Vertex:
         """`old` itself, over what stands for its inputs, with more `locations`."""
-        moved = any(id(edge.vertex) in self._made for edge in old.inputs)
+        below = (*[edge.vertex for edge in old.inputs], *old.visits)
+        moved = any(id(vertex) in self._made for vertex in below)
         if not moved and not locations:
             return old
-        inputs = [self.edge(below) for below in old.inputs] if moved else old.inputs
-        new = old.replace(inputs=inputs, locations=tuple(dict.fromkeys((*old.locations, *locations))))
+        new = old.replace(
+            inputs=[self.edge(edge) for edge in old.inputs] if moved else None,
+            visits=[self.edge(Edge(vertex)).vertex for vertex in old.visits] if moved else None,
+            locations=tuple(dict.fromkeys((*old.locations, *locations))),
+        )
         self._made[id(old)] = new
         return new
 

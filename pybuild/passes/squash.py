@@ -115,6 +115,8 @@ def _with(graph: Graph, old: Edge, new: Edge) -> Graph:
         return Edge(made.get(id(edge.vertex), edge.vertex), edge.output)
 
     for vertex in graph.vertices:
-        if any(edge.vertex is old.vertex or id(edge.vertex) in made for edge in vertex.inputs):
-            made[id(vertex)] = vertex.replace(inputs=[follow(edge) for edge in vertex.inputs])
+        below = (*[edge.vertex for edge in vertex.inputs], *vertex.visits)
+        if any(one is old.vertex or id(one) in made for one in below):
+            visits = [follow(Edge(one)).vertex for one in vertex.visits]
+            made[id(vertex)] = vertex.replace(inputs=[follow(edge) for edge in vertex.inputs], visits=visits)
     return Graph(None if edge is None else follow(edge) for edge in graph.heads)

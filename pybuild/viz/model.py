@@ -16,6 +16,7 @@ from pybuild.llb.mounts import BindMount, CacheMount, Mount, SecretMount, SshMou
 from pybuild.llb.ops import BuildOp, DiffOp, ExecOp, FileOp, MergeOp, PassthroughOp, SourceOp
 from pybuild.llb.vertex import Graph, Vertex, summary
 from pybuild.location import Location, display_path
+from pybuild.passes.contextuse import limits_of
 from pybuild.protocols import StepResult
 
 STAGE: Final = "pybuild.stage"
@@ -29,6 +30,7 @@ STATE_WORDS: Final = {
 """What a build did with a step, by its state."""
 _NAME_LIMIT: Final = 160
 _DOCKERFILE_STEP: Final = re.compile(r"\[((?:\S+ )?\S+) +\d+/\d+\] (.+)", re.DOTALL)
+_PATHS_SHOWN: Final = 6
 NodeKind: TypeAlias = Literal["source", "exec", "file", "merge", "diff", "build", "passthrough"]
 EdgeKind: TypeAlias = Literal["base", "mount", "copy", "input"]
 
@@ -109,7 +111,7 @@ def _node(vertex: Vertex, number: int, results: Mapping[str, StepResult]) -> Nod
     stage, name = _staged(vertex)
     return Node(
         number=number,
-        name=name,
+        name=name + limits_text(vertex),
         kind=_kind(vertex),
         place=_place(location),
         snippet=_snippet(location),
@@ -129,6 +131,17 @@ def _staged(vertex: Vertex) -> tuple[str, str]:
     name = _clean(vertex.metadata.name or summary(vertex.op, _NAME_LIMIT))
     match = None if stage else _DOCKERFILE_STEP.fullmatch(name)
     return (match[1], match[2]) if match else (stage, name)
+
+
+def limits_text(vertex: Vertex) -> str:
+    """What a local directory is limited to, in brackets behind its name; "" for all of it, and for other steps."""
+    if not isinstance(vertex.op, SourceOp) or vertex.op.scheme != "local":
+        return ""
+    paths = [path for path in limits_of(vertex) if path]
+    if not paths:
+        return ""
+    more = [f"and {len(paths) - _PATHS_SHOWN} more"] if len(paths) > _PATHS_SHOWN else []
+    return f" [{', '.join([*paths[:_PATHS_SHOWN], *more])}]"
 
 
 def _clean(name: str) -> str:

@@ -97,6 +97,16 @@ def test_prune_hands_the_places_on() -> None:
     assert [change.before[0].locations[0].line for change in changes] == [2, 3]
 
 
+def test_a_twin_keeps_its_place_without_dedupe() -> None:
+    """Equal sources of one copy share an input; each has a line of its own, and passes below it leave that alone."""
+    one, other = (Edge(construct.source("local://context", locations=at(line))) for line in (1, 2))
+    base = Edge(Vertex(MergeOp(inputs=(0,)), [write(None, "/x", 3)], locations=at(4)))
+    copies = [(CopyAction(source=path, dest="/"), edge) for path, edge in (("/a", one), ("/b", other))]
+    graph = Graph([Edge(construct.file(base, copies, locations=at(5)))])
+    made, _ = optimized(graph, "prune")
+    assert {place.line for vertex in made.vertices for place in vertex.locations} == {1, 2, 3, 4, 5}
+
+
 @pytest.mark.parametrize(
     "other",
     [
