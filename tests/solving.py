@@ -80,10 +80,15 @@ def solve(store: Store, graph: Graph, passes: tuple[str, ...], *, work: Path, sq
             )
             return await scheduler.run()
 
-        key = asyncio.run(run())[0].snapshot
-        tree = LayeredTree(store.snapshots.lowers(key) if key else ())
-        listed = {entry.path: _shown(entry) for entry in tree.walk() if entry.path != "/"}
-        return Solved(tree=listed, layers=len(store.snapshots.parents(key)) if key else 0)
+        return look(store, asyncio.run(run())[0])
+
+
+def look(store: Store, ref: Ref) -> Solved:
+    """What a result is."""
+    key = ref.snapshot
+    tree = LayeredTree(store.snapshots.lowers(key) if key else ())
+    listed = {entry.path: _shown(entry) for entry in tree.walk() if entry.path != "/"}
+    return Solved(tree=listed, layers=len(store.snapshots.parents(key)) if key else 0)
 
 
 def _shown(entry: Entry) -> tuple[object, ...]:
