@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import stat
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -98,4 +99,6 @@ def _shown(entry: Entry) -> tuple[object, ...]:
         return about  # its time is that of the build
     if os.path.islink(entry.real):
         return (*about, os.readlink(entry.real), status.st_mtime_ns)
+    if not stat.S_ISREG(status.st_mode):  # devices of a base image: nothing to read, and no end of it
+        return (*about, status.st_rdev, status.st_mtime_ns)
     return (*about, hashlib.sha256(Path(entry.real).read_bytes()).hexdigest(), status.st_mtime_ns)

@@ -1,4 +1,4 @@
-"""Passes that change steps and layers leave the result alone where steps run, too; of files alone: tests/unit/passes."""
+"""Passes that change steps and layers leave the result alone where steps run, too; files alone: tests/unit/passes."""
 
 from __future__ import annotations
 
