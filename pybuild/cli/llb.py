@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pybuild.cli import flags, passflags
+from pybuild.cli import flags, passflags, program
 
 if TYPE_CHECKING:
     import argparse
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from pybuild.llb.definition import Definition
     from pybuild.llb.vertex import Vertex
     from pybuild.platform import Platform
-    from pybuild.protocols import SourceMetadata
+    from pybuild.protocols import Session, SourceMetadata
+    from pybuild.solver.sources import SourceSet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     flags.add_target(parser)
+    flags.add_session(parser)
     passflags.add_passes(parser)
     add = parser.add_argument
     add("-o", "--output", metavar="FILE", default="-", help="write it there (default: -, standard output)")
@@ -52,31 +54,31 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _form(options: argparse.Namespace) -> WireForm:
-    from pybuild._api import request_for, session_for
+    from pybuild._api import request_for
     from pybuild.engine.wire import wire_form
 
     passes = passflags.passes_of(options)
     platforms = flags.platforms_of(options)
-    _, _, state = flags.load(options)
-    request = request_for(state, platforms=platforms, passes=passes, squash=options.squash)
-    return wire_form(request, session_for(), _LocalLookup(request.platform))
+    secrets = flags.secrets(options)
+    with flags.session(options, secrets) as session:
+        state = program.load(options, secrets).state
+        request = request_for(state, platforms=platforms, passes=passes, squash=options.squash)
+        return wire_form(request, session, _LocalLookup(request.platform, session))
 
 
 class _LocalLookup:
     """See protocols.MetadataResolver: looks images up from here. The store is opened when the first one is."""
 
-    def __init__(self, platform: Platform) -> None:
-        self._platform = platform
-        self._sources: object = None
+    def __init__(self, platform: Platform, session: Session) -> None:
+        self._platform, self._session = platform, session
+        self._sources: SourceSet | None = None
 
     def resolve(self, vertex: Vertex, platform: Platform) -> SourceMetadata:
         """See protocols.MetadataResolver."""
-        from pybuild._api import session_for
-        from pybuild.solver.sources import SourceSet
-
         if self._sources is None:
-            self._sources = SourceSet(flags.open_store(), session_for(), self._platform)
-        assert isinstance(self._sources, SourceSet)
+            from pybuild.solver.sources import SourceSet
+
+            self._sources = SourceSet(flags.open_store(), self._session, self._platform)
         return self._sources.resolve(vertex, platform)
 
 

@@ -69,6 +69,17 @@ def test_decoding(here: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert here("llb", "--decode", "-").out == text
 
 
+def test_a_dockerfile_s_definition(here: Run, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "Dockerfile").write_text("FROM scratch\nCOPY a /b\n")
+    (tmp_path / "other" / "a").write_text("a")
+    text = here("llb", "other", "--format", "text")
+    assert text.code == 0, text.err
+    assert 'file.actions[0].copy.src: "/a"' in text.out
+    assert "Dockerfile:2" in text.out
+    assert f"{tmp_path}/other" in text.err
+
+
 def test_what_is_wrong_is_said_and_nothing_is_written(here: Run) -> None:
     Path("noise").write_bytes(b"\xff\xff")
     for arguments, message in [
