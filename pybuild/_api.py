@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from pybuild._boundary import public
+from pybuild.engine.entitlements import parse_allowed
 from pybuild.errors import EngineUnavailable, PybuildError, TargetError
 from pybuild.llb.vertex import Graph
 from pybuild.platform import Platform, host_platform, parse_platform, require_linux
@@ -42,6 +43,7 @@ def build(
     secrets: Mapping[str, SecretValue] | None = None,
     ssh: Sequence[str] = (),
     no_cache: bool | Sequence[str] = False,
+    allow: Sequence[str] = (),
 ) -> BuildResult:
     """Build a state or a target, and wait for it.
 
@@ -55,23 +57,27 @@ def build(
         secrets: values by secret id: text, bytes, the `Path` of a file, or a function that returns text or bytes.
         ssh: agents that steps may use: "default" for your own, "ID=SOCKET", or "ID=KEYFILE,KEYFILE".
         no_cache: True runs every step; names of steps or targets run just those.
+        allow: what steps may do beyond a sandbox: "network.host", "security.insecure", "device" or "device=NAME".
 
     Raises:
         SolveError: a step failed.
         EngineUnavailable: the engine cannot work here.
         DefinitionError: the definition is wrong.
+        NotAllowed: a step wants more than `allow` grants.
 
     Example:
         >>> from pybuild import build, scratch, to_dir
         >>> build(scratch().write("/hello", "world"), to_dir("out"))  # doctest: +SKIP
         <BuildResult no image: 1 of 1 steps ran, 0.1 s>
     """
-    state, request = _asked_for(target, output, args, platforms, no_cache)
+    state, request = _asked_for(target, output, args, platforms, no_cache, allow)
     chosen = engine_for(engine)
     with session_for(secrets, ssh) as session, _progress(progress) as sink:
         keeper = LogKeeper(sink)
         done = chosen.run(request, session, keeper)
-    return BuildResult.of(done, Origin(logs=keeper.logs, state=state, engine=chosen, session=session))
+    return BuildResult.of(
+        done, Origin(logs=keeper.logs, state=state, engine=chosen, session=session, allow=request.allow)
+    )
 
 
 @public
@@ -86,6 +92,7 @@ async def abuild(
     secrets: Mapping[str, SecretValue] | None = None,
     ssh: Sequence[str] = (),
     no_cache: bool | Sequence[str] = False,
+    allow: Sequence[str] = (),
 ) -> BuildResult:
     """The same as `build`, for programs with an event loop; cancelling it stops the build and cleans up.
 
@@ -95,12 +102,14 @@ async def abuild(
         >>> asyncio.run(abuild(scratch().mkdir("/a")))  # doctest: +SKIP
         <BuildResult no image: 1 of 1 steps ran, 0.1 s>
     """
-    state, request = _asked_for(target, output, args, platforms, no_cache)
+    state, request = _asked_for(target, output, args, platforms, no_cache, allow)
     chosen = engine_for(engine)
     with session_for(secrets, ssh) as session, _progress(progress) as sink:
         keeper = LogKeeper(sink)
         done = await chosen.solve(request, session, keeper)
-    return BuildResult.of(done, Origin(logs=keeper.logs, state=state, engine=chosen, session=session))
+    return BuildResult.of(
+        done, Origin(logs=keeper.logs, state=state, engine=chosen, session=session, allow=request.allow)
+    )
 
 
 def _asked_for(
@@ -109,11 +118,12 @@ def _asked_for(
     args: Mapping[str, object] | None,
     platforms: Sequence[str],
     no_cache: bool | Sequence[str],
+    allow: Sequence[str],
 ) -> tuple[State, SolveRequest]:
     from pybuild.dsl.state import State
 
     steps = ("*",) if no_cache is True else tuple(no_cache or ())
-    request = request_for(target, output, args=args, platforms=platforms, no_cache=steps)
+    request = request_for(target, output, args=args, platforms=platforms, no_cache=steps, allow=allow)
     return (target if isinstance(target, State) else target(**(args or {}))), request
 
 
@@ -165,6 +175,7 @@ def request_for(
     no_cache: Sequence[str] = (),
     passes: tuple[str, ...] | None = None,
     squash: str = "",
+    allow: Sequence[str] = (),
 ) -> SolveRequest:
     """The request to an engine that builds `target`."""
     from pybuild.dsl.state import State
@@ -188,6 +199,7 @@ def request_for(
         source_date_epoch=_source_date_epoch(),
         passes=passes,
         squash=squash,
+        allow=parse_allowed(allow),
     )
 
 

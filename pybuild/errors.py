@@ -10,7 +10,7 @@
      |- FrontendError
      |   |- DockerfileSyntaxError | InstructionError | BuildfileError
      |- EngineError
-     |   |- EngineUnavailable | CapabilityError | RemoteError
+     |   |- EngineUnavailable | CapabilityError | RemoteError | NotAllowed
      |- SolveError
      |   |- ExecError | SourceFetchError | FileActionError | ExportError | SecretNotFound
      |- StoreError
@@ -179,6 +179,20 @@ class CapabilityError(EngineError):
     """The engine does not support something that the graph needs."""
 
     code = "capability"
+
+
+class NotAllowed(EngineError):
+    """A step wants more than a sandbox, and whoever builds did not allow it."""
+
+    code = "not-allowed"
+
+    def __init__(self, entitlement: str, step: str = "") -> None:
+        where = f' for the step "{step}"' if step else ""
+        super().__init__(
+            f"{entitlement} is not allowed{where}",
+            hint=f'if you trust this definition, build with --allow {entitlement}, or allow=["{entitlement}"]',
+        )
+        self.entitlement = entitlement
 
 
 class RemoteError(EngineError):

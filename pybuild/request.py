@@ -73,6 +73,7 @@ class SolveRequest:
         source_date_epoch: seconds to clamp timestamps to, or None.
         passes: names of the passes to run over the graph, in any order; None for the default ones.
         squash: the range of steps whose layers shall become one (see passes/squash.py), "" for none.
+        allow: what steps may do beyond a sandbox (see engine/entitlements.py).
     """
 
     graph: Graph
@@ -85,6 +86,7 @@ class SolveRequest:
     source_date_epoch: int | None = None
     passes: tuple[str, ...] | None = None
     squash: str = ""
+    allow: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

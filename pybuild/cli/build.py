@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     flags.add_target(parser)
     flags.add_session(parser)
+    flags.add_allow(parser)
     add = parser.add_argument
     add(
         "-o",
@@ -115,6 +116,7 @@ def _check(options: argparse.Namespace, outputs: Sequence[OutputSpec]) -> None:
     if options.graph:
         _check_graph(Path(options.graph))
     flags.platforms_of(options)
+    flags.allowed(options)
     passflags.passes_of(options)
     from pybuild.oci.reference import parse_reference
 
@@ -170,6 +172,7 @@ def _build(
         no_cache=loaded.no_cache,
         passes=passflags.passes_of(options),
         squash=options.squash,
+        allow=flags.allowed(options),
     )
     request = attrs.evolve(request, target=loaded.name)
     if loaded.epoch is not None:

@@ -228,6 +228,31 @@ def add_session(parser: argparse.ArgumentParser) -> None:
     add("--ssh", metavar="SPEC", action="append", default=[], help="default, or ID=SOCKET, or ID=KEY,KEY...")
 
 
+def add_allow(parser: argparse.ArgumentParser) -> None:
+    """What steps may do beyond a sandbox."""
+    parser.add_argument(
+        "--allow",
+        metavar="ENTITLEMENT",
+        action="append",
+        default=[],
+        help="let steps use more than a sandbox: network.host, security.insecure, device, device=NAME",
+    )
+
+
+def allowed(options: argparse.Namespace) -> tuple[str, ...]:
+    """What `--allow` grants, checked.
+
+    Raises:
+        UsageError: there is no such entitlement.
+    """
+    if not options.allow:
+        return ()
+    from pybuild.engine.entitlements import parse_allowed
+
+    with value_of("--allow"):
+        return parse_allowed(options.allow)
+
+
 def secrets(options: argparse.Namespace) -> dict[str, SecretValue | EnvironmentSecret]:
     """The secrets that `--secret` describes.
 

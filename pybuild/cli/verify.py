@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="embedded,buildkit",
         help="names or addresses; each is compared with the first (default: embedded,buildkit)",
     )
+    flags.add_allow(parser)
     parser.add_argument(
         "--secret", metavar="SPEC", action="append", default=[], help="id=ID,src=FILE or id=ID,env=VARIABLE"
     )
@@ -44,6 +45,7 @@ def run(options: argparse.Namespace) -> int:
         state,
         platforms=flags.platforms_of(options) or list(wanted.platforms),
         no_cache=["*"] if options.no_cache else [],
+        allow=flags.allowed(options),
     )
     engines = [name.strip() for name in options.engines.split(",") if name.strip()]
     with display(options.progress) as sink:

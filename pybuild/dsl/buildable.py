@@ -29,6 +29,7 @@ class Buildable(ABC):  # noqa: B024  # a part of State, never made alone
         secrets: Mapping[str, Any] | None = None,
         ssh: Sequence[str] = (),
         no_cache: bool | Sequence[str] = False,
+        allow: Sequence[str] = (),
     ) -> BuildResult:
         """Build this state; see `pybuild.build`.
 
@@ -48,6 +49,7 @@ class Buildable(ABC):  # noqa: B024  # a part of State, never made alone
             secrets=secrets,
             ssh=ssh,
             no_cache=no_cache,
+            allow=allow,
         )
 
     @property

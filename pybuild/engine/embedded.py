@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pybuild.digest import digest_of
+from pybuild.engine.entitlements import check_allowed
 from pybuild.engine.imageresult import image_references, layer_history, result_config
 from pybuild.engine.leftovers import sweep_workers
 from pybuild.errors import InternalError, SolveError
@@ -119,8 +120,10 @@ class EmbeddedEngine:
         Raises:
             SolveError: a step failed; the vertex's locations are attached.
             EngineUnavailable: this host lacks something; the hint says what.
+            NotAllowed: a step wants more than a sandbox.
         """
         require_linux()
+        check_allowed(request.graph, request.allow)
         started = time.time()
         store = Store.open(self.root)
         with store.leases.lease() as lease:

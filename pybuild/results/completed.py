@@ -60,7 +60,7 @@ def run_in(origin: Origin, command: str | Sequence[str], *, check: bool, options
     keeper = LogKeeper(QuietProgress())
     code = 0
     try:
-        result = origin.engine.run(request_for(step), origin.session or session_for(), keeper)
+        result = origin.engine.run(request_for(step, allow=origin.allow), origin.session or session_for(), keeper)
         head = result.graph.heads[0]
         last = head.vertex.digest if head is not None else Digest("")
     except ExecError as error:

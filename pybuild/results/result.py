@@ -40,6 +40,7 @@ class Origin:
     state: State | None = None
     engine: EmbeddedEngine | BuildKitEngine | None = None
     session: LocalSession | None = None
+    allow: tuple[str, ...] = ()
 
 
 UNKNOWN: Final = Origin()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from pybuild.digest import Digest
+from pybuild.engine.entitlements import check_allowed
 from pybuild.engine.imageresult import layer_history, result_config
 from pybuild.errors import CapabilityError, EngineUnavailable, ExecError, PybuildError, SecretNotFound, SolveError
 from pybuild.llb.ops import ExecOp
@@ -150,7 +151,9 @@ class BuildKitEngine:
         Raises:
             SolveError: a step failed; the vertex's locations are attached.
             EngineUnavailable: the engine is not there, or went away.
+            NotAllowed: a step wants more than a sandbox.
         """
+        check_allowed(request.graph, request.allow)
         return _Job(self.client, request, session, sink).run(cancelled)
 
 
@@ -189,7 +192,7 @@ class _Job:
                 layouts=self._offered.layouts,
                 session=_Noting(self._session, missing),
                 exports=exports,
-                entitlements=_entitlements(self._graph),
+                entitlements=self._request.allow,
                 progress=self._progress.take,
                 cancelled=cancelled,
             )
@@ -302,15 +305,6 @@ def _without_cache(graph: Graph, no_cache: tuple[str, ...]) -> Graph:
         return vertex.replace(metadata=vertex.metadata.replace(ignore_cache=True))
 
     return rewrite(graph, change)
-
-
-def _entitlements(graph: Graph) -> Sequence[str]:
-    """What steps may do because the definition, which is the user's own, says so."""
-    from pybuild.llb.meta import NetMode, SecurityMode
-
-    execs = [vertex.op for vertex in graph.vertices if isinstance(vertex.op, ExecOp)]
-    found = ["network.host"] if any(op.network is NetMode.HOST for op in execs) else []
-    return [*found, *(["security.insecure"] if any(op.security is SecurityMode.INSECURE for op in execs) else [])]
 
 
 def _export(request: SolveRequest, number: int) -> Export:
