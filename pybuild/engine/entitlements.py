@@ -4,7 +4,7 @@
     security.insecure   run with all privileges: `run(..., security="insecure")`, `RUN --security=insecure`
     device              use any device of this machine: `RUN --device=NAME`; device=NAME allows just that one
 
-Mirrors BuildKit's util/entitlements: a definition alone, which may come from elsewhere, cannot grant itself any of them.
+Mirrors BuildKit's util/entitlements: a definition, which may come from elsewhere, cannot grant itself any of them.
 """
 
 from __future__ import annotations
