@@ -136,21 +136,22 @@ class _Sender:
         reader = threading.Thread(target=self._read, daemon=True, name="filesync")
         reader.start()
         links: dict[tuple[int, int], str] = {}
+        finished = False
         for number, entry in enumerate(self._entries):
             status = _stat_of(entry, links)
             if stat.S_ISREG(entry.status.st_mode):
                 self._waiting.add(number)
             transfer.paths += 1
             yield Packet(type=Packet.PACKET_STAT, stat=status).SerializeToString()
-            while not self._wanted.empty():  # the engine asks while it still listens
-                yield from self._answer(self._wanted.get(), transfer)
+            while not finished and not self._wanted.empty():  # the engine asks while it still listens
+                wanted = self._wanted.get()
+                finished = wanted is None
+                if wanted is not None:
+                    yield from self._answer(wanted, transfer)
         yield Packet(type=Packet.PACKET_STAT).SerializeToString()
-        while True:
-            wanted = self._wanted.get()
-            if wanted is None:
-                yield Packet(type=Packet.PACKET_FIN).SerializeToString()
-                return
+        while not finished and (wanted := self._wanted.get()) is not None:
             yield from self._answer(wanted, transfer)
+        yield Packet(type=Packet.PACKET_FIN).SerializeToString()
 
     def _read(self) -> None:
         try:
@@ -170,10 +171,10 @@ class _Sender:
             return
         self._wanted.put(Refused("CANCELLED", "the engine gave up the transfer"))
 
-    def _answer(self, wanted: int | Exception | None, transfer: Transfer) -> Iterator[bytes]:
+    def _answer(self, wanted: int | Exception, transfer: Transfer) -> Iterator[bytes]:
         if isinstance(wanted, Exception):
             raise wanted
-        if wanted is None or wanted not in self._waiting:
+        if wanted not in self._waiting:
             raise Refused("INVALID_ARGUMENT", f"invalid file id {wanted}")
         self._waiting.remove(wanted)
         transfer.requests += 1

@@ -1,0 +1,143 @@
+"""Directories of the client: only what changed is sent, what is gone goes, and builds do not mix them up."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pybuild import State, local, scratch, to_dir
+from pybuild._api import request_for, session_for
+from pybuild.engine.buildkit import BuildKitEngine, Client, LocalDir, connect
+from pybuild.engine.buildkit.build import Build, Request
+from pybuild.engine.buildkit.export import Export, targets_of
+from pybuild.engine.buildkit.services.filesync import FileSync, Transfer
+from pybuild.engine.buildkit.session import ClientSession
+from pybuild.errors import SolveError
+from pybuild.llb.marshal import MarshalOptions, marshal
+from tests.buildkit.test_engine import run
+from tests.buildkit.test_faults import Began
+from tests.embedded.conftest import unique
+
+pytestmark = pytest.mark.docker
+
+
+@pytest.fixture
+def client(docker_host: str) -> Iterator[Client]:
+    with connect(f"docker+{docker_host}") as made:
+        yield made
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    """A directory of a thousand small files."""
+    directory = tmp_path / "context"
+    for folder in range(10):
+        (directory / f"d{folder}").mkdir(parents=True)
+        for number in range(100):
+            (directory / f"d{folder}/f{number}").write_bytes(os.urandom(2000))
+    return directory
+
+
+def send(client: Client, directory: Path, output: Path, *, name: str = "context", key: str) -> Transfer:
+    """Build what holds the directory; returns what was sent."""
+    files = FileSync({name: LocalDir(path=directory)})
+    export = Export("local", dest=output)
+    session = ClientSession([files, *targets_of([export])], shared_key=key)
+    # Without it, engines take directories of one name for the same, whichever client they are of.
+    options = MarshalOptions(local_unique=session.id)
+    definition = marshal(scratch().copy(local(directory, name=name)).head, options)
+    request = Request(definition=definition, exports=[export.wire(docker=True)])
+    Build(client.channel, session, lambda _status: None).run(request)
+    (transfer,) = files.transfers
+    return transfer
+
+
+def test_only_what_changed_is_sent(client: Client, context: Path, tmp_path: Path) -> None:
+    key = unique()
+    first = send(client, context, tmp_path / "1", key=key)
+    assert (first.paths, first.requests) == (1010, 1000)
+    assert first.bytes > 2_000_000
+    again = send(client, context, tmp_path / "2", key=key)
+    assert (again.paths, again.requests) == (1010, 0)
+    assert again.bytes < 100_000
+    (context / "d3/f7").write_bytes(b"changed")
+    changed = send(client, context, tmp_path / "3", key=key)
+    assert changed.requests == 1
+    assert (tmp_path / "3/d3/f7").read_bytes() == b"changed"
+    (context / "d3/f8").unlink()
+    assert send(client, context, tmp_path / "4", key=key).requests == 0
+    assert not (tmp_path / "4/d3/f8").exists()
+    assert (tmp_path / "4/d3/f9").read_bytes() == (context / "d3/f9").read_bytes()
+
+
+def test_two_directories_of_one_name_at_once(client: Client, context: Path, tmp_path: Path) -> None:
+    other = tmp_path / "elsewhere" / "context"
+    other.mkdir(parents=True)
+    (other / "d3").write_text("a file here")
+    errors: list[Exception] = []
+
+    def build(directory: Path, output: Path) -> None:
+        try:
+            send(client, directory, output, key=str(directory))
+        except Exception as error:
+            errors.append(error)
+
+    threads = [
+        threading.Thread(target=build, args=(directory, tmp_path / f"out{number}"))
+        for number, directory in enumerate((context, other))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert not errors
+    assert len(list((tmp_path / "out0").iterdir())) == 10
+    assert [path.name for path in (tmp_path / "out1").iterdir()] == ["d3"]
+
+
+def test_a_build_that_leaves_does_not_take_the_other_with_it(docker_host: str, base: State, tmp_path: Path) -> None:
+    state = base.run(f"sleep 3; echo done > /done # {unique()}")
+    started, leave = Began("sleep 3"), threading.Event()
+    errors: list[Exception] = []
+
+    def first() -> None:
+        try:
+            BuildKitEngine(f"docker+{docker_host}").run(request_for(state), session_for(), started, leave)
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert started.event.wait(60)
+    second = Began("sleep 3")
+    threading.Thread(target=lambda: (second.event.wait(60), leave.set()), daemon=True).start()
+    engine = BuildKitEngine(f"docker+{docker_host}")
+    output = to_dir(tmp_path / "out")
+    engine.run(request_for(scratch().copy(state.path("/done"), "/done"), output), session_for(), second)
+    engine.close()
+    thread.join(60)
+    assert isinstance(errors[0], SolveError)
+    assert (tmp_path / "out/done").read_text() == "done\n"
+
+
+def test_files_that_are_special(engine: BuildKitEngine, tmp_path: Path) -> None:
+    context = tmp_path / "c"
+    context.mkdir()
+    (context / "ä ö.txt").write_text("umlauts")
+    (context / "one").write_text("linked")
+    os.link(context / "one", context / "two")
+    os.symlink("nowhere", context / "dangling")
+    os.mkfifo(context / "pipe")
+    (context / "empty").touch(mode=0o600)
+    os.utime(context / "empty", ns=(1_500_000_000_123_456_789, 1_500_000_000_123_456_789))
+    run(engine, scratch().copy(local(context)), to_dir(tmp_path / "out"))
+    out = tmp_path / "out"
+    assert (out / "ä ö.txt").read_text() == "umlauts"
+    assert (out / "one").stat().st_ino == (out / "two").stat().st_ino
+    assert os.readlink(out / "dangling") == "nowhere"
+    assert (out / "empty").stat().st_mode & 0o777 == 0o600
+    assert int((out / "empty").stat().st_mtime) == 1_500_000_000
