@@ -100,6 +100,10 @@ def _check(options: argparse.Namespace, outputs: Sequence[OutputSpec]) -> None:
     """Everything about the flags that can be wrong before anything was done."""
     if options.iidfile and any(output.type in _WITHOUT_IMAGE for output in outputs):
         raise flags.UsageError("local and tar exporters are incompatible with image ID file")
+    if any(output.type == "docker" and not output.dest for output in outputs) and flags.is_embedded(options):
+        raise flags.UsageError(
+            "type=docker needs a destination", hint="add dest=FILE, or load it into docker with --engine docker"
+        )
     to_stdout = [output.type for output in outputs if output.dest == "-"]
     if len(to_stdout) > 1:
         raise flags.UsageError("only one output can go to standard output")

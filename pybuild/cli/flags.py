@@ -158,7 +158,8 @@ def pairs(texts: Sequence[str], flag: str, *, environment: bool = True) -> dict[
 def parse_output(text: str) -> OutputSpec:
     """One `--output`: `type=oci,dest=FILE,...`, a directory, or `-` for a tar archive on standard output.
 
-    Archives go to standard output when they have no destination, as with buildx.
+    Archives go to standard output when they have no destination, as with buildx; a docker one goes into the Docker
+    Engine that builds.
 
     Raises:
         UsageError: a field is no pair, the type is missing or unknown, or a destination is missing.
@@ -189,9 +190,8 @@ def parse_output(text: str) -> OutputSpec:
     if kind not in TYPES:
         raise UsageError(f'--output "{text}": there is no type "{kind}"', hint=f"one of {', '.join(TYPES)}")
     dest = given.pop("dest", "") or ("-" if kind in _STREAMED else "")
-    if not dest and kind in ("docker", "local"):
-        what = "DIRECTORY" if kind == "local" else "FILE"
-        raise UsageError(f'--output "{text}": type={kind} needs a destination', hint=f"add dest={what}")
+    if not dest and kind == "local":
+        raise UsageError(f'--output "{text}": type=local needs a destination', hint="add dest=DIRECTORY")
     return OutputSpec(type=kind, dest=dest, attrs=tuple(given.items()))
 
 
@@ -205,6 +205,15 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         default=os.environ.get("PYBUILD_ENGINE") or "auto",
         help="embedded, docker, buildkit, an address such as tcp://HOST:PORT, or auto (default: auto)",
     )
+
+
+def is_embedded(options: argparse.Namespace) -> bool:
+    """Whether the engine is the one of this process."""
+    if options.engine != "auto":
+        return bool(options.engine == "embedded")
+    from pybuild.engine.choose import automatic
+
+    return automatic()[0] == "embedded"
 
 
 def say_engine(options: argparse.Namespace) -> None:
