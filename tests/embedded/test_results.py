@@ -72,6 +72,14 @@ def test_commands_are_offered_what_the_build_was(base: State, warm_root: Path) -
     assert result.run("cat /run/secrets/token", mounts=[secret("token")]).stdout == "abc"
 
 
+def test_a_command_may_have_what_its_caller_asks_for(base: State, warm_root: Path) -> None:
+    result = made(base, warm_root)
+    interfaces = "tail -n +3 /proc/net/dev | wc -l"
+    assert int(result.run(interfaces, network="host").stdout) >= 1
+    assert result.run(interfaces, network="none").stdout == "1\n"
+    assert result.run("grep CapEff /proc/self/status", security="insecure").stdout.split()[1].endswith("ffff")
+
+
 def test_logs_and_steps(base: State, warm_root: Path, tmp_path: Path) -> None:
     first = base.run(f"echo first {tmp_path}")
     second = first.run(f"echo second {tmp_path} >&2")
