@@ -114,7 +114,7 @@ def test_a_failed_command_has_its_line_output_and_exit_code(engine: BuildKitEngi
 
 def test_secrets_reach_the_step_and_nothing_else(engine: BuildKitEngine, base: State, tmp_path: Path) -> None:
     value = unique()
-    state = base.run("sha256sum /run/secrets/token > /sum").mount(secret("token"))
+    state = base.run(f"sha256sum /run/secrets/token > /sum # {unique()}").mount(secret("token"))
     run(engine, scratch().copy(state.path("/sum"), "/sum"), to_dir(tmp_path / "out"), secrets={"token": value})
     import hashlib
 

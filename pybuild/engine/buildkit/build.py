@@ -29,6 +29,9 @@ _QUIET_SECONDS: Final = 5.0
 _GRACE_SECONDS: Final = 3.0
 """How long an engine may take to acknowledge that a build was given up."""
 
+_LOG_SECONDS: Final = 2.0
+"""How long to wait for the output of a step that failed."""
+
 Status = Callable[[pb.StatusResponse], object]
 BuildFunction = Callable[[Gateway], Result]
 """Does the work of a frontend: solves, and returns what to export."""
@@ -143,7 +146,11 @@ class Build:
             follower.start()
             if function is not None:
                 threading.Thread(target=self._call, args=(function, gateway), daemon=True, name="gateway").start()
-            answer = self._wait(call, gateway, function is not None, cancelled)
+            try:
+                answer = self._wait(call, gateway, function is not None, cancelled)
+            except SolveError:
+                follower.join(_LOG_SECONDS if call.done else 0)  # what the step printed last may still be on its way
+                raise
             self._wait_for_status(follower)
             return dict(answer.ExporterResponse)
         except BaseException:
