@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pybuild.cli import flags
+from pybuild.cli import dockerflags, flags, program
 
 if TYPE_CHECKING:
     import argparse
@@ -40,21 +40,22 @@ def run(options: argparse.Namespace) -> int:
 
     with flags.value_of("--secret"):
         secrets = parse_secrets(options.secret)
-    _, wanted, state = flags.load(options)
+    inputs = program.inputs_of(options) if dockerflags.is_dockerfile(options) else None
+    wanted = program.load(options, secrets)
     request = request_for(
-        state,
-        platforms=flags.platforms_of(options) or list(wanted.platforms),
+        wanted.state,
+        platforms=(flags.platforms_of(options) or list(wanted.platforms))[:1],
         no_cache=["*"] if options.no_cache else [],
-        allow=flags.allowed(options),
     )
-    engines = [name.strip() for name in options.engines.split(",") if name.strip()]
+    name = wanted.name or options.file
+    engines = [text.strip() for text in options.engines.split(",") if text.strip()]
     with display(options.progress) as sink:
-        found = verify(request, engines, session_for(secrets), sink)
+        found = verify(request, engines, session_for(secrets), sink, inputs)
     if options.format == "json":
         import json
 
-        print(json.dumps(as_json(wanted.name, found), indent=2))
+        print(json.dumps(as_json(name, found), indent=2))
     else:
-        for line in as_text(wanted.name, found):
+        for line in as_text(name, found):
             print(line)
     return 0 if all(comparison.equal for comparison in found) else 1

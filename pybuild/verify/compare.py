@@ -35,21 +35,22 @@ class Outcome:
     Attributes:
         engine: its name, for people.
         docker: it is a Docker Engine.
-        first: the build.
+        first: the build; None where the engine's own frontend made the graph, whose steps are not known here.
         image: what the build exported.
         again: the second build of the same.
     """
 
     engine: str
     docker: bool
-    first: SolveResult
+    first: SolveResult | None
     image: ImageFiles
-    again: SolveResult
+    again: SolveResult | None
 
 
 def compare(left: Outcome, right: Outcome) -> Comparison:
     """Everything in which two outcomes differ; the first one's graph says which step made what."""
-    makers = _Makers(left.first.graph, left.image.layers)
+    graph = left.first.graph if left.first is not None else Graph([])
+    makers = _Makers(graph, left.image.layers)
     found = [
         *_files(left, right, makers),
         *_config(left.image.config, right.image.config),
@@ -60,7 +61,7 @@ def compare(left: Outcome, right: Outcome) -> Comparison:
         left=left.engine,
         right=right.engine,
         paths=len(left.image.files.keys() | right.image.files.keys()),
-        steps=len(left.first.graph),
+        steps=len(graph),
         differences=tuple(item for item in ordered if not item.explained),
         explained=tuple(item for item in ordered if item.explained),
     )
@@ -179,6 +180,8 @@ def _value(what: str, left: object, right: object, explained: str = "") -> Itera
 
 def _cache(left: Outcome, right: Outcome) -> Iterator[Difference]:
     """Steps that ran again in the second build of one engine only; sources are looked at every time."""
+    if left.again is None or right.again is None:
+        return
     one, other = _ran(left.again), _ran(right.again)
     for name in sorted({*one} ^ {*other}):
         vertex = one.get(name) or other.get(name)

@@ -81,6 +81,18 @@ def test_a_difference_is_shown_with_the_step_and_line_that_made_it(verify: Verif
     )  # fmt: skip
 
 
+def test_a_dockerfile_against_the_engines_own_frontend(verify: Verify, base_layout: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "Dockerfile").write_text(
+        "FROM base AS made\nWORKDIR /w\nCOPY --chown=games file /w/\nRUN cat file > copied && id > id\n"
+        'FROM base\nCOPY --from=made /w /from\nENV A=b\nLABEL l=1\nUSER games\nCMD ["x"]\n'
+    )
+    context = f"base=oci-layout://{base_layout}:debian:bookworm"
+    done = verify(tmp_path / "Dockerfile", str(tmp_path), "--build-context", context)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "embedded and docker agree" in done.stdout
+
+
 def test_a_definition_that_does_not_build_is_no_difference(verify: Verify, tmp_path: Path) -> None:
     (tmp_path / "Buildfile.py").write_text(
         "from pybuild import scratch, target\n"
