@@ -15,8 +15,9 @@ from typing import assert_never
 
 from pybuild.errors import CapabilityError, EngineUnavailable
 from pybuild.llb.ops import BuildOp, DiffOp, ExecOp, FileOp, MergeOp, PassthroughOp, SourceOp
-from pybuild.platform import host_platform, matches
+from pybuild.platform import Platform, host_platform, matches
 from pybuild.protocols import Executor, Lease, ProgressSink, Ref, Session
+from pybuild.runtime.emulation import registered, why_not
 from pybuild.solver.execmounts import ExecMounts
 from pybuild.solver.execstep import run_exec
 from pybuild.solver.filestep import run_file
@@ -104,12 +105,7 @@ class StepRunner:
         self._lease.add("snapshot", snapshot)
 
     async def _exec(self, step: Step, op: ExecOp, inputs: Sequence[Ref]) -> Made:
-        platform = step.vertex.constraints.platform
-        if platform is not None and not matches(platform, host_platform()):
-            raise EngineUnavailable(
-                f"a step for {platform} cannot run on {host_platform()}",
-                hint="run only file operations for other platforms, or build on a machine of that platform",
-            )
+        await asyncio.to_thread(_check_platform, step.vertex.constraints.platform)
         work = self._work / f"step-{step.number}-{uuid.uuid4().hex[:8]}"
         work.mkdir()
         mounts = ExecMounts(self._store, self._session, work, op, inputs, self._hold, fresh_caches=step.no_cache)
@@ -149,3 +145,20 @@ class StepRunner:
     def _discard(self, active: dict[int, str]) -> None:
         for key in active.values():
             self._store.snapshots.abandon(key)
+
+
+def _check_platform(platform: Platform | None) -> None:
+    """Whether a step's programs can run here.
+
+    Raises:
+        EngineUnavailable: they are for another platform that nothing emulates.
+    """
+    if platform is None or matches(platform, host_platform()):
+        return
+    reason = why_not(platform, host_platform(), registered())
+    if reason:
+        raise EngineUnavailable(
+            f"a step for {platform} cannot run on {host_platform()}: {reason}",
+            hint="install qemu's interpreters, such as Debian's packages qemu-user-static and binfmt-support; or pin "
+            "what has to run to the build platform, or build on a machine of that platform",
+        )

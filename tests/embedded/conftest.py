@@ -75,9 +75,10 @@ class Builder:
         no_cache: Sequence[str] = (),
         output: object = None,
         allow: Sequence[str] = (),
+        platforms: Sequence[str] = (),
     ) -> SolveResult:
         log = self.Log()
-        request = request_for(state, output, no_cache=no_cache, allow=allow)  # type: ignore[arg-type]
+        request = request_for(state, output, no_cache=no_cache, allow=allow, platforms=platforms)  # type: ignore[arg-type]
         try:
             with session_for(secrets, ssh) as session:
                 self.result = self.engine.run(request, session, log)
