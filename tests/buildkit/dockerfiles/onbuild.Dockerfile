@@ -1,0 +1,4 @@
+FROM base
+ONBUILD COPY . /app
+ONBUILD RUN make -C /app
+RUN true
