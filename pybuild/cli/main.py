@@ -23,6 +23,7 @@ COMMANDS = {
     "plan": "say what a build would run, and why, without running anything",
     "verify": "build a target on several engines and compare what came out",
     "du": "list what the store holds",
+    "cache": "list, export, import and remove the directories of cache mounts, by id",
     "prune": "remove what the store need not hold",
     "version": "print versions of pybuild and of what it runs on",
 }

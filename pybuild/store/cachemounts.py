@@ -17,7 +17,9 @@ from typing import Protocol
 import attrs
 
 from pybuild.digest import digest_of, short
+from pybuild.errors import AlreadyExists
 from pybuild.llb.mounts import Sharing
+from pybuild.store.treecopy import remove_tree
 
 
 class Handle(Protocol):
@@ -111,6 +113,39 @@ class CacheMounts:
         numbers = [int(path.name) for path in directory.glob("[0-9]*")] if directory.is_dir() else []
         if numbers:
             _write_text(directory / "generation", str(max(numbers) + 1))
+
+    def current(self, cache_id: str) -> tuple[CacheMountInfo, ...]:
+        """The instances of a cache that steps use from now on; several where steps want caches of their own.
+
+        Those that start from a tree come after those that start empty.
+        """
+        plain = short(digest_of("cache-mount", cache_id, ""), 32)
+        found = [
+            info
+            for info in self.walk()
+            if info.cache_id == cache_id and info.instance >= self._generation(info.path.parent)
+        ]
+        return tuple(sorted(found, key=lambda info: (info.path.parent.name != plain, info.path)))
+
+    def replace(self, cache_id: str, populate: Callable[[Path], None]) -> None:
+        """Give a cache that starts empty other content; steps that run go on with what they have.
+
+        Args:
+            cache_id: as the user wrote it, with its namespace.
+            populate: called with a new, empty directory; when it raises, everything stays as it was.
+        """
+        directory = self._root / short(digest_of("cache-mount", cache_id, ""), 32)
+        numbers = [int(path.name) for path in directory.glob("[0-9]*")] if directory.is_dir() else []
+        instance = max(numbers, default=-1) + 1
+        fresh = directory / str(instance)
+        try:
+            if self._create(directory, instance, cache_id, populate) is None:
+                raise AlreadyExists(f'another process replaces the cache "{cache_id}" at this moment')
+        except BaseException:
+            if not (fresh / "tree").exists():
+                remove_tree(fresh)
+            raise
+        _write_text(directory / "generation", str(instance))
 
     def _generation(self, directory: Path) -> int:
         try:
