@@ -15,7 +15,7 @@ from pybuild.llb.ops import ExecOp, FileOp, Op
 from pybuild.llb.vertex import Edge, Graph, OutputIndex, Vertex
 from pybuild.location import Location
 
-Row = tuple[Op, tuple[tuple[int, int], ...], Constraints, Metadata, tuple[Location, ...]]
+Row = tuple[Op, tuple[tuple[int, int], ...], Constraints, Metadata, tuple[Location, ...], tuple[int, ...], bytes]
 
 
 def visit_order(vertex: Vertex) -> Sequence[Vertex]:
@@ -197,6 +197,8 @@ def flatten(heads: Sequence[Edge]) -> list[Row]:
             vertex.constraints,
             vertex.metadata,
             vertex.locations,
+            tuple(position[id(below)] for below in vertex.visits),
+            vertex.wire,
         )
         for vertex in order
     ]
@@ -205,7 +207,11 @@ def flatten(heads: Sequence[Edge]) -> list[Row]:
 def unflatten(rows: Iterable[Row]) -> list[Vertex]:
     """The inverse of `flatten`: vertices in the order of their rows."""
     made: list[Vertex] = []
-    for op, inputs, constraints, metadata, locations in rows:
+    for op, inputs, constraints, metadata, locations, visits, wire in rows:
         edges = tuple(Edge(made[number], OutputIndex(index)) for number, index in inputs)
-        made.append(Vertex(op, edges, constraints=constraints, metadata=metadata, locations=locations))
+        below = [made[number] for number in visits]
+        vertex = Vertex(
+            op, edges, constraints=constraints, metadata=metadata, locations=locations, visits=below, wire=wire
+        )
+        made.append(vertex)
     return made

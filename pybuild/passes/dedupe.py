@@ -34,6 +34,8 @@ def dedupe(graph: Graph, context: PassContext, /) -> Graph:
             vertex.constraints,
             vertex.metadata,
             vertex.locations,
+            (),
+            b"",
         )
         for vertex in united
     ]

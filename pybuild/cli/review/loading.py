@@ -99,8 +99,8 @@ class Loader:
         heads = [edge for edge in graph.heads if edge is not None]
         position = {id(vertex): number for number, vertex in enumerate(graph.vertices)}
         rows = [
-            (self._elsewhere(op), inputs, constraints, metadata, tuple(self._places(locations, revision)))
-            for op, inputs, constraints, metadata, locations in flatten(heads)
+            (self._elsewhere(op), inputs, constraints, metadata, tuple(self._places(locations, revision)), visits, b"")
+            for op, inputs, constraints, metadata, locations, visits, _ in flatten(heads)
         ]
         made: list[Vertex] = unflatten(rows)
         return Graph(

@@ -10,7 +10,7 @@ from itertools import count
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pybuild.llb import construct, files, meta, mounts, ops
@@ -118,6 +118,7 @@ def test_one_changed_step_changes_all_that_use_it_and_nothing_else(plan: Plan, w
 
 @few
 @given(PLANS)
+@example([("image", 0, 0, "a"), ("image", 0, 0, "a"), ("both", 1, 2, "a")])  # equal inputs, two places
 def test_pickles_are_equal_and_keep_places_and_names(plan: Plan) -> None:
     graph = made(plan, name="step ")
     again = pickle.loads(pickle.dumps(graph))
