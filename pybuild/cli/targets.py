@@ -14,12 +14,23 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("-f", "--file", metavar="FILE", default=".", help="the Buildfile (default: ./Buildfile.py)")
+    parser.add_argument(
+        "-f",
+        "--file",
+        metavar="FILE",
+        default=".",
+        help="the Buildfile or Dockerfile (default: ./Buildfile.py, or ./Dockerfile)",
+    )
     flags.add_format(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    from pybuild.cli import dockerflags
+
+    options.name = None
+    if dockerflags.is_dockerfile(options):
+        return _stages(options)
     from pybuild.dsl.buildfile import load_buildfile
 
     buildfile = load_buildfile(options.file)
@@ -54,6 +65,42 @@ def run(options: argparse.Namespace) -> int:
     flags.print_table(rows)
     if buildfile.default is not None:
         print("* is built by default")
+    return 0
+
+
+def _stages(options: argparse.Namespace) -> int:
+    """The stages of a Dockerfile: those with names, and the last one."""
+    from pathlib import Path
+
+    from pybuild.frontend.dockerfile.calls.targets import list_targets
+
+    path = Path(options.file)
+    if options.file == ".":
+        path = next(found for name in ("Dockerfile", "dockerfile") if (found := Path(name)).exists())
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise flags.UsageError(f'cannot read "{path}": {error.strerror}') from None
+    stages = list_targets(data, path.name).stages
+    if options.format == "json":
+        import json
+
+        listed: list[dict[str, object]] = [
+            {
+                "name": stage.name,
+                "default": stage is stages[-1],
+                "description": stage.description,
+                "line": stage.lines.first,
+                "parameters": [],
+            }
+            for stage in stages
+        ]
+        print(json.dumps(listed, indent=2))
+        return 0
+    named = [stage for stage in stages if stage.name or stage is stages[-1]]
+    rows = [(f"{stage.name}{' *' if stage is stages[-1] else ''}".strip(), stage.description) for stage in named]
+    flags.print_table([("TARGET", "DESCRIPTION"), *rows])
+    print("* is built by default")
     return 0
 
 

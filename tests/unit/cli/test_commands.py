@@ -38,6 +38,23 @@ def test_targets_as_json(run: Run) -> None:
     assert app["parameters"][2] == {"name": "jobs", "type": "int", "required": False, "default": "2"}
 
 
+def test_stages_of_a_dockerfile(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "app.Dockerfile"
+    file.write_text("# tools for all\nFROM a AS tools\nFROM b\nFROM tools\n")
+    printed = run("targets", "-f", str(file))
+    assert (printed.code, printed.err) == (0, "")
+    assert [line.split() for line in printed.out.splitlines()[1:3]] == [["tools", "for", "all"], ["*"]]
+    listed = json.loads(run("targets", "--format", "json", "-f", str(file)).out)
+    assert [(stage["name"], stage["default"], stage["line"]) for stage in listed] == [
+        ("tools", False, 2),
+        ("", False, 3),
+        ("", True, 4),
+    ]
+    missing = run("targets", "-f", str(tmp_path / "none.Dockerfile"))
+    assert missing.code == 2
+    assert "cannot read" in missing.err
+
+
 def test_graph_as_text_has_each_line(run: Run) -> None:
     printed = run("graph")
     assert printed.code == 0
