@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -135,7 +136,7 @@ def test_sweeping_spares_the_living(small_root: Path, tmp_path: Path) -> None:
 
 
 def test_control_groups_that_are_still_in_use_are_remembered(tmp_path: Path) -> None:
-    name = f"1-{tmp_path.name}"
+    name = f"1-{uuid.uuid4().hex[:12]}"
     group = Path(next(iter(cgroups.hierarchies())), cgroups.PARENT, name, "step")
     group.mkdir(parents=True)
     (tmp_path / f"{name}.lock").touch()
