@@ -44,6 +44,10 @@ _frames: dict[tuple[int, int], tuple[CodeType, Frame]] = {}
 """Positions by code object and instruction; each entry keeps its code object, so that the id stays its own."""
 
 
+_locations: dict[tuple[int, ...], tuple[tuple[tuple[CodeType, int], ...], Location]] = {}
+"""Locations by the stack that they stand for; each entry keeps its code objects, so that the ids stay their own."""
+
+
 class Span(NamedTuple):
     """A range of a text. Lines count from 1, characters from 0; no character is known where all are 0."""
 
@@ -119,6 +123,16 @@ class Location:
         frame = Frame(text.filename, function, first.line, max(first.line, first.end_line))
         ranges = tuple((span.line, max(span.line, span.end_line)) for span in found[1:])
         return cls((frame,), ranges, text, found)
+
+    @property
+    def key(self) -> tuple[int, int] | None:
+        """The same for all locations at one instruction, as long as that lives; None where nothing is known to be."""
+        if self.ranges or self.text is not None:
+            return None
+        if self._pending:
+            code, lasti = self._pending[0]
+            return id(code), lasti
+        return id(self.frames[0]), -1
 
     @property
     def spans(self) -> tuple[Span, ...]:
@@ -211,6 +225,7 @@ def capture() -> Location:
         True
     """
     found: list[tuple[CodeType, int]] = []
+    key: list[int] = []
     outermost = sys._getframe(1)
     frame: FrameType | None = outermost
     while frame is not None and len(found) < _MAX_FRAMES:
@@ -220,12 +235,24 @@ def capture() -> Location:
             user = _classify(code.co_filename)
         if user:
             found.append((code, frame.f_lasti))
+            key += (id(code), frame.f_lasti)
         elif found and code.co_filename in _runners:
             break
         outermost, frame = frame, frame.f_back
     if not found:
         found.append((outermost.f_code, outermost.f_lasti))
-    return Location.of_code(tuple(found))
+        key += (id(outermost.f_code), outermost.f_lasti)
+    return _location(tuple(key), tuple(found))
+
+
+def _location(key: tuple[int, ...], found: tuple[tuple[CodeType, int], ...]) -> Location:
+    """The location of a stack. All that a loop makes at one place share it."""
+    known = _locations.get(key)
+    if known is None:
+        if len(_locations) >= _MAX_KNOWN_FRAMES:
+            _locations.clear()
+        known = _locations[key] = (found, Location.of_code(found))
+    return known[1]
 
 
 def is_own_code(filename: str) -> bool:

@@ -16,6 +16,7 @@ LAYERS: dict[str, int] = {
     "digest": 0,
     "platform": 0,
     "_boundary": 0,
+    "_collector": 0,
     "patterns": 0,
     "ignorefile": 0,
     "oci": 1,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from pybuild._collector import paused
 from pybuild.digest import Digest, sha256
 from pybuild.errors import DefinitionError
 from pybuild.llb.meta import Metadata
@@ -88,7 +89,8 @@ class Definition(Shown):
         """The wire form, as Go writes it with sorted maps."""
         from pybuild.llb.wire.messages import DEFINITION
 
-        return DEFINITION.encode(self)
+        with paused():
+            return DEFINITION.encode(self)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Definition:

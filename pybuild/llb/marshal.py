@@ -11,6 +11,7 @@ from typing import Final
 
 import attrs
 
+from pybuild._collector import paused
 from pybuild.digest import Digest, sha256
 from pybuild.errors import DefinitionError, UnresolvedError
 from pybuild.llb.caps import (
@@ -90,7 +91,10 @@ def marshal(graph: Graph | Edge | None, options: MarshalOptions = NO_OPTIONS) ->
         if len(graph.heads) != 1:
             raise DefinitionError(f"a definition has one result, this graph has {len(graph.heads)}")
         graph = graph.heads[0]
-    return Definition(ops=()) if graph is None else _Marshaller(options).definition(graph)
+    if graph is None:
+        return Definition(ops=())
+    with paused():
+        return _Marshaller(options).definition(graph)
 
 
 class _Marshaller:

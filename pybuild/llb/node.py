@@ -32,7 +32,7 @@ class Node:
         """Compute the canonical form."""
         cls = type(self)
         values = cls._get(self)
-        form = (cls.__name__, *(value if type(value) in _ATOMS else _plain(value) for value in values))  # type: ignore[attr-defined]  # a tuple by construction
+        form = (cls.__name__, *[value if type(value) in _ATOMS else _plain(value) for value in values])  # type: ignore[attr-defined]  # a tuple by construction
         object.__setattr__(self, "_form", form)
 
     @property
@@ -74,7 +74,7 @@ def _plain(value: object) -> object:
         return value.value
     if isinstance(value, tuple):
         items = cast("tuple[object, ...]", value)
-        return tuple(item if type(item) in _ATOMS else _plain(item) for item in items)
+        return tuple([item if type(item) in _ATOMS else _plain(item) for item in items])
     if isinstance(value, str):
         return str(value)
     raise TypeError(f"{type(value).__name__} cannot be part of the graph")

@@ -23,12 +23,24 @@ class SourceMapBuilder:
         self._texts: list[SourceText] = []
         self._by_content: dict[tuple[str, str, bytes], int] = {}
         self._by_file: dict[str, int] = {}
+        self._by_key: dict[tuple[object, ...], tuple[WireLocation, ...]] = {}
         self._locations: dict[Digest, tuple[WireLocation, ...]] = {}
 
     def add(self, digest: Digest, locations: Iterable[Location]) -> None:
         """Note that the op `digest` was written at `locations` (too): an op without any has an empty entry."""
-        places = [(self._number(location), location.spans) for location in locations]
-        self._locations[digest] = (*self._locations.get(digest, ()), *places)
+        places = self._places(tuple(locations))
+        known = self._locations.get(digest)
+        self._locations[digest] = places if known is None else (*known, *places)
+
+    def _places(self, locations: tuple[Location, ...]) -> tuple[WireLocation, ...]:
+        """The places, one object for all vertices that a loop makes at one line."""
+        key = tuple([location.key for location in locations])
+        found = self._by_key.get(key)
+        if found is None:
+            found = tuple([(self._number(location), location.spans) for location in locations])
+            if None not in key:
+                self._by_key[key] = found
+        return found
 
     def build(self) -> SourceMap:
         """The source map of everything added."""

@@ -6,13 +6,12 @@ What each of them does, and why it is safe, is the first thing in its file; docs
 
 from __future__ import annotations
 
-import gc
 import time
-from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 
 import attrs
 
+from pybuild._collector import paused
 from pybuild.errors import ArgumentError
 from pybuild.llb.vertex import Graph
 from pybuild.passes.bind_platform import bind_platform
@@ -156,28 +155,12 @@ def run_passes(
 def _run(step: Pass, graph: Graph, context: PassContext, report: list[PassReport] | None) -> Graph:
     started = time.perf_counter()
     receipts = Receipts() if report is not None else None
-    with _uncollected(graph):
+    with paused():
         made = step(graph, context if receipts is None else attrs.evolve(context, record=receipts.record))
         len(made)  # finds the order: part of what the pass costs
     if report is not None and receipts is not None:
         report.append(receipts.report(step.__name__, graph, made, time.perf_counter() - started))
     return made
-
-
-@contextmanager
-def _uncollected(graph: Graph) -> Generator[None]:
-    """No garbage collection meanwhile, for large graphs.
-
-    Vertices form no cycles, and looking at 100,000 of them again and again in vain takes longer than the passes.
-    """
-    if len(graph) < _SMALL or not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 __all__ = ["DEFAULT", "LEVELS", "NAMES", "PASSES", "PassReport", "names_of", "passes_named", "run_passes"]

@@ -23,7 +23,6 @@ _MAX_DEPTH: Final = 64
 MAX_FIELDS: Final = 8_000_000
 """How many fields are read of one definition: two bytes of input can make a field that takes a hundred in memory."""
 """How deep messages may lie in each other. LLB needs 7, and 4 more per definition in a definition."""
-_BYTES: Final = tuple(bytes([number]) for number in range(128))
 _VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 _MASK: Final = (1 << 64) - 1
 
@@ -59,8 +58,12 @@ def varint(number: int) -> bytes:
         >>> varint(300).hex(), len(varint(-1))
         ('ac02', 10)
     """
-    if 0 <= number < 128:
-        return _BYTES[number]
+    if 0 <= number < _SHORT_END:  # nearly all numbers of a definition
+        return _SHORT[number]
+    return _MINUS_ONE if number == -1 else _varint(number)
+
+
+def _varint(number: int) -> bytes:
     number &= _MASK
     digits = bytearray()
     while number > 127:
@@ -68,6 +71,11 @@ def varint(number: int) -> bytes:
         number >>= 7
     digits.append(number)
     return bytes(digits)
+
+
+_SHORT_END: Final = 1 << 11
+_SHORT: Final = [_varint(number) for number in range(_SHORT_END)]
+_MINUS_ONE: Final = _varint(-1)
 
 
 @final
@@ -170,8 +178,15 @@ def _map(number: int, key: Encoder, value: Encoder) -> Encoder:
     def encode(found: Any) -> bytes:  # a mapping, or pairs
         pairs: Iterable[tuple[Any, Any]] = getattr(found, "items", lambda: found)()
         # UTF-8 keeps the order of code points, so sorting texts sorts their bytes.
-        entries = [key(name) + value(item) for name, item in sorted(pairs, key=_first)]
-        return b"".join([tag + varint(len(entry)) + entry for entry in entries])
+        made: dict[int, bytes] = {}  # many vertices of a large graph share one value
+        entries: list[bytes] = []
+        for name, item in sorted(pairs, key=_first):
+            data = made.get(id(item))
+            if data is None:
+                data = made[id(item)] = value(item)
+            entry = key(name) + data
+            entries.append(tag + varint(len(entry)) + entry)
+        return b"".join(entries)
 
     return encode
 
@@ -216,11 +231,8 @@ class Message:
         """
         if self._encode is not None:
             return self._encode(value)
-        parts: list[bytes] = []
-        for encode, item in zip(self._encoders, self._get(value), strict=True):
-            if item:
-                parts.append(encode(item))  # this loop runs for every message
-        return b"".join(parts)
+        # This runs for every message; the fields are as many as `get` gives, which the tests check.
+        return b"".join([encode(item) for encode, item in zip(self._encoders, self._get(value)) if item])  # noqa: B905
 
     def decode(self, data: bytes, budget: Budget | None = None, *, depth: int = 0) -> Tree:
         """Read the bytes of a message.
