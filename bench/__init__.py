@@ -1,1 +1,1 @@
-"""Measurements: how long things take, side by side with others, and how cost grows with size. See docs/performance.md."""
+"""Measurements: how long things take, and how cost grows with size. See docs/performance.md."""

@@ -1,4 +1,4 @@
-"""G1: graphs of up to 100,000 steps, a chain and side by side: define, optimize, marshal, each size in a new process."""
+"""G1: graphs of up to 100,000 steps, a chain and side by side, defined, optimized and marshalled."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import attrs
 
@@ -14,6 +16,25 @@ SHAPES = ("chain", "wide")
 SIZES = (1_000, 10_000, 100_000)
 GOAL_SECONDS = 3.0
 GOAL_MB = 600
+BUILDFILES = {
+    "chain": """
+from pybuild import State, scratch, target
+
+@target
+def chain(size: int) -> State:
+    state = scratch()
+    for number in range(size):
+        state = state.mkdir(f"/{number}")
+    return state
+""",
+    "wide": """
+from pybuild import State, merge, scratch, target
+
+@target
+def wide(size: int) -> State:
+    return merge(*[scratch().mkdir(f"/{number}") for number in range(size)])
+""",
+}
 _PHASES = ("define", "optimize", "marshal")
 
 
@@ -82,7 +103,7 @@ def main(shape: str, size: int) -> None:
     import resource
     import time
 
-    from pybuild import merge, scratch
+    from pybuild import load_buildfile
     from pybuild.llb.marshal import MarshalOptions, marshal
     from pybuild.llb.vertex import Graph
     from pybuild.passes.pipeline import run_passes
@@ -93,12 +114,10 @@ def main(shape: str, size: int) -> None:
         """Nothing is looked up: there are no images in these graphs."""
 
     marks = [time.perf_counter()]
-    if shape == "chain":
-        state = scratch()
-        for number in range(size):
-            state = state.mkdir(f"/{number}")
-    else:
-        state = merge(*[scratch().mkdir(f"/{number}") for number in range(size)])
+    with TemporaryDirectory() as folder:
+        place = Path(folder) / "Buildfile.py"
+        place.write_text(BUILDFILES[shape])
+        state = load_buildfile(place).state(None, {"size": str(size)})
     marks.append(time.perf_counter())
     platform = host_platform()
     graph = run_passes(Graph([state.head]), PassContext(platform=platform, resolver=NoImages()))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
@@ -41,8 +42,7 @@ def measure(rounds: int) -> list[Row]:
     """Run all commands in turn, again and again."""
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     with TemporaryDirectory() as folder:
-        with open(f"{folder}/Buildfile.py", "w") as file:
-            file.write(BUILDFILE)
+        (Path(folder) / "Buildfile.py").write_text(BUILDFILE)
         environment = {"PYTHONPATH": sys.path[0] or ".", "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
         for _ in range(rounds * 5 + 1):
             for name, arguments in COMMANDS.items():

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from pybuild._boundary import trim
+from pybuild._collector import paused
 from pybuild.dsl.args import suggestion
 from pybuild.dsl.target import Evaluation, Registry, Target, raise_all
 from pybuild.errors import BuildfileError, PybuildError, TargetError
@@ -187,7 +188,7 @@ def _running(registry: Registry) -> Generator[None]:
     before = set(sys.modules)
     sys.path.insert(0, directory)
     try:
-        with registry.loading():
+        with registry.loading(), paused():
             yield
     finally:
         if directory in sys.path:

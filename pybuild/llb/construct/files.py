@@ -75,7 +75,9 @@ def file(
     numbered = _Numbering()
     numbered.add(FileChain(base, actions))
     op, edges = numbered.op(), numbered.edges
-    kept, numbers = united([(edge.vertex.digest, edge.output) for edge in edges])
+    kept, numbers = [0] * len(edges), [0] * len(edges)  # of up to one input, as most have
+    if len(edges) > 1:
+        kept, numbers = united([(edge.vertex.digest, edge.output) for edge in edges])
     twins = len(kept) < len(edges)
     return Vertex(
         renumbered(op, numbers, len(kept)) if twins else op,
