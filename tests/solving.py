@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pybuild._api import session_for
-from pybuild.engine.embedded import Build
+from pybuild.engine.localbuild import Build
 from pybuild.llb.vertex import Graph
 from pybuild.platform import Platform
 from pybuild.protocols import BoundMount, ExitStatus, ProcessIO, ProcessSpec, ProgressEvent, Ref, SolveRequest

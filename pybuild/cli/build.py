@@ -26,7 +26,7 @@ _WITHOUT_IMAGE = ("local", "tar")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    flags.add_target(parser)
+    program.add_arguments(parser)
     flags.add_session(parser)
     flags.add_allow(parser)
     add = parser.add_argument

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    flags.add_target(parser)
+    program.add_arguments(parser)
     passflags.add_passes(parser, shows="say what each pass did and what it saves")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="how to print (default: text)")
 

@@ -73,9 +73,6 @@ def add_target(parser: argparse.ArgumentParser) -> None:
         help="an argument of the target",
     )
     parser.add_argument("--platform", metavar="OS/ARCH", help="what to build for (default: this machine's platform)")
-    from pybuild.cli import dockerflags
-
-    dockerflags.add_arguments(parser)
 
 
 def platforms_of(options: argparse.Namespace) -> list[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    flags.add_target(parser)
+    program.add_arguments(parser)
     add = parser.add_argument
     add("-o", "--output", metavar="FILE", help="write it there; the suffix decides the format")
     add(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    flags.add_target(parser)
+    program.add_arguments(parser)
     flags.add_session(parser)
     passflags.add_passes(parser)
     add = parser.add_argument

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    flags.add_target(parser)
+    program.add_arguments(parser)
     flags.add_session(parser)
     parser.add_argument("--no-cache", action="store_true", help="as if every step had to run")
     passflags.add_passes(parser)

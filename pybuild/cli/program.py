@@ -44,6 +44,12 @@ class Program:
     keep: object = attrs.field(default=None, repr=False)
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to build: file, target or context, arguments, and what only Dockerfiles know."""
+    flags.add_target(parser)
+    dockerflags.add_arguments(parser)
+
+
 def load(options: argparse.Namespace, secrets: Mapping[str, SecretValue | EnvironmentSecret] | None = None) -> Program:
     """What the command line names.
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pybuild.engine.leftovers import WORKERS
-from pybuild.protocols import ExitStatus, Lease, ProcessIO, ProcessSpec, ProgressSink, Session
+from pybuild.engine.localbuild import Build
+from pybuild.protocols import ExitStatus, Lease, ProcessIO, ProcessSpec, ProgressSink, Session, SolveResult
 from pybuild.runtime.executor import OciExecutor
 from pybuild.runtime.network import NetworkPool
 from pybuild.runtime.probe import find_runtime
@@ -17,12 +19,12 @@ from pybuild.runtime.workerdir import WorkerDir
 from pybuild.solver.report import Reporter
 from pybuild.solver.runner import StepRunner
 from pybuild.solver.scheduler import Scheduler
+from pybuild.store.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pybuild.engine.channel import Start
-    from pybuild.engine.embedded import Build
     from pybuild.protocols import BoundMount
 
 
@@ -102,3 +104,16 @@ async def execution(
                 reporter=reporter,
                 slots=start.slots,
             )
+
+
+async def solve_in_worker(start: Start, session: Session, sink: ProgressSink) -> SolveResult:
+    """What the worker process does: plan again, run what is missing, export."""
+    started = time.time()
+    store = Store.open(Path(start.root))
+    with store.leases.lease() as lease:
+        build = await asyncio.to_thread(Build, store, start.request, session, start.pins)
+        await asyncio.to_thread(build.plan, learn=True)
+        reporter = Reporter(build.job, sink)
+        async with execution(build, lease, session, sink, reporter, start) as scheduler:
+            refs = await scheduler.run()
+            return await asyncio.to_thread(build.finish, refs[0], reporter, sink, started)

@@ -105,7 +105,7 @@ def main(fd: int) -> int:
 
 
 async def _serve(channel: Channel, start: Start) -> None:
-    from pybuild.engine.embedded import solve_in_worker
+    from pybuild.engine.execution import solve_in_worker
 
     session = ChannelSession(channel)
     loop = asyncio.get_running_loop()
