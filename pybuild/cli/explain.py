@@ -1,4 +1,7 @@
-"""`pybuild explain`: the steps of a target as text, and which pass did what to them. Nothing is run or looked up."""
+"""`pybuild explain`: the steps of a target as text, and which pass did what to them, or why they run.
+
+Nothing is run; only `--why` looks anything up.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +20,25 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     program.add_arguments(parser)
+    flags.add_session(parser)
+    parser.add_argument(
+        "--why",
+        metavar="STEP",
+        nargs="?",
+        const="",
+        help="why the steps that would run would do so, compared with the last build, and how long they take; "
+        "why those of the last build ran when everything is cached; STEP: a target, a line or a part of a name",
+    )
     passflags.add_passes(parser, shows="say what each pass did and what it saves")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="how to print (default: text)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
+    if options.why is not None:
+        from pybuild.cli import why
+
+        return why.run(options)
     from pybuild.platform import host_platform, parse_platform
 
     passflags.passes_of(options)

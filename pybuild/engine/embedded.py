@@ -70,7 +70,7 @@ class EmbeddedEngine:
         """See protocols.Engine."""
         build = Build(Store.open(self.root), request, session)
         build.plan(learn=False)
-        return as_plan(build.job)
+        return as_plan(build.job, build.store.cache.estimate)
 
     async def solve(self, request: SolveRequest, session: Session, sink: ProgressSink) -> SolveResult:
         """See protocols.Engine."""

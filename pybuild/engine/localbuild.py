@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pybuild.digest import digest_of
+from pybuild.engine.buildrecord import keep
 from pybuild.engine.imageresult import image_references, layer_history, result_config
 from pybuild.llb.vertex import Edge, Graph
 from pybuild.oci.imageconfig import ImageConfig
@@ -102,10 +103,12 @@ class Build:
         exports = tuple(self._export(ref, config, sink))
         keys = [step.keys[output] for step in self.job.steps if step.state == "cached" for output in step.keys]
         self.store.cache.touch(keys)
+        steps = reporter.results()
+        keep(self, steps, started)
         return SolveResult(
             ref=ref,
             config=config,
-            steps=reporter.results(),
+            steps=steps,
             exports=exports,
             duration=time.time() - started,
             graph=self.graph,

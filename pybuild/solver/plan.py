@@ -6,6 +6,7 @@ privileges. A cached build ends here. Mirrors what BuildKit's scheduler learns i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from pybuild.digest import digest_of
@@ -120,11 +121,21 @@ class Planner:
         return f"changed: {', '.join(dict.fromkeys(names))}" if names else "no result for this combination of inputs"
 
 
-def as_plan(job: Job) -> Plan:
-    """The plan as a value for people: every step that the build would look at."""
+def as_plan(job: Job, estimate: Callable[[str], float]) -> Plan:
+    """The plan as a value for people: every step that the build would look at.
+
+    Args:
+        job: planned.
+        estimate: how many seconds an op of some digest took the last time, 0 when unknown.
+    """
     wanted = {step.number for step in job.to_run()}
     steps = [
-        PlannedStep(vertex=step.vertex, state=step.state, reason=step.reason)
+        PlannedStep(
+            vertex=step.vertex,
+            state=step.state,
+            reason=step.reason,
+            estimate=0.0 if step.is_source or step.settled else estimate(step.map.op_digest),
+        )
         for step in job.steps
         if step.settled or step.number in wanted
     ]

@@ -7,7 +7,7 @@ into `_MAKERS`. Mirrors BuildKit's source.Manager.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Protocol, TypeVar
 
 from pybuild.errors import CapabilityError, PybuildError
@@ -16,7 +16,7 @@ from pybuild.llb.vertex import Vertex
 from pybuild.platform import Platform, host_platform
 from pybuild.protocols import Ref, Session, SourceMetadata
 from pybuild.solver.cachemap import Selection
-from pybuild.solver.contents import Hash, content_key
+from pybuild.solver.contents import Hash, content_key, picked
 from pybuild.store.store import Store
 from pybuild.store.tree import LayeredTree
 
@@ -81,6 +81,21 @@ class SourceSet:
         """See `plan.Sources`."""
         found = _at(vertex, lambda: self._source(vertex).tree(vertex, self._platform_of(vertex)))
         return None if found is None else content_key(found[0], selection, found[1])
+
+    def files(self, vertex: Vertex, selections: Iterable[Selection]) -> dict[str, str]:
+        """The files of a local directory that selections take, with an identity of their content, by path."""
+        from pybuild.source.local import LocalSource
+        from pybuild.store.contenthash import selected
+
+        source = self._source(vertex)
+        assert isinstance(source, LocalSource)
+        tree, known = source.files(vertex)
+        return {
+            entry.path.lstrip("/"): known[entry.path]
+            for selection in selections
+            for entry in selected(tree, selection.path, picked(selection))
+            if entry.path in known
+        }
 
     def is_here(self, vertex: Vertex) -> bool:
         """Whether `fetch` would find the source's tree in the store."""

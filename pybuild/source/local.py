@@ -92,6 +92,18 @@ class LocalSource:
 
         return context.tree, digest
 
+    def files(self, vertex: Vertex) -> tuple[ContextTree, dict[str, str]]:
+        """The directory's tree, and an identity of the content of each file and link, by path."""
+        context = self._context(vertex)
+        found: dict[str, str] = {}
+        for entry in context.tree.entries:
+            mode = entry.status.st_mode
+            if statmod.S_ISREG(mode):
+                found[entry.path] = f"{statmod.S_IMODE(mode):o} {context.hashes[entry.path].hex()}"
+            elif statmod.S_ISLNK(mode):
+                found[entry.path] = f"link {os.readlink(entry.real)}"
+        return context.tree, found
+
     def is_here(self, vertex: Vertex, platform: Platform) -> bool:
         """See solver.sources.Source."""
         return self._exists(self._context(vertex).snapshot)

@@ -8,6 +8,7 @@ Cheap to open, because every build does it: parts are made when first asked for.
     snapshots/<n>/                  directories of snapshots
     cache-mounts/                   directories of cache mounts
     contexts/                       what is known of the files of local directories
+    builds/                         what the last builds of each target were
     git/                            bare repositories, one per remote
     ingest/, tmp/                   unfinished things, named after their owner
     leases/, locks/                 files that are locked while somebody lives, or works
@@ -46,6 +47,7 @@ _DIRECTORIES = (
     "snapshots",
     "cache-mounts",
     "contexts",
+    "builds",
     "git",
     "leases",
     "locks",
