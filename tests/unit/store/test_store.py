@@ -16,7 +16,7 @@ def test_layout(tmp_path: Path) -> None:
     Store.open(root).close()
     assert root.stat().st_mode & 0o777 == 0o700
     names = {path.name for path in root.iterdir() if not path.name.startswith("store.db")}
-    folders = {"blobs", "ingest", "snapshots", "cache-mounts", "contexts", "git", "leases", "locks", "tmp"}
+    folders = {"blobs", "ingest", "snapshots", "cache-mounts", "contexts", "builds", "git", "leases", "locks", "tmp"}
     assert names == folders | {"version", "oci-layout"}
     assert (root / "oci-layout").read_text() == '{"imageLayoutVersion":"1.0.0"}\n'
 
