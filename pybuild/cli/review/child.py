@@ -21,11 +21,20 @@ from pybuild.protocols import ImagePatch
 
 
 @attrs.frozen(kw_only=True)
+class Dockerfile:
+    """How to read the file as a Dockerfile: its build context, frontend options by BuildKit's names, named contexts."""
+
+    context: str
+    options: Mapping[str, str]
+    contexts: Mapping[str, str]
+
+
+@attrs.frozen(kw_only=True)
 class Request:
     """What to load.
 
-    `file` is the Buildfile, in the checkout at `root`; `top` the user's own work tree, whose entries of `path`
-    (sys.path) are taken from the checkout instead; `directory` where to be meanwhile.
+    `file` is the Buildfile, or a Dockerfile, in the checkout at `root`; `top` the user's own work tree, whose entries
+    of `path` (sys.path) are taken from the checkout instead; `directory` where to be meanwhile.
     """
 
     file: str
@@ -36,6 +45,7 @@ class Request:
     args: Mapping[str, str]
     optimized: bool
     path: tuple[str, ...]
+    dockerfile: Dockerfile | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -67,6 +77,8 @@ def main(request_file: str, result_file: str) -> None:
 
 
 def _load(request: Request) -> Loaded:
+    if request.dockerfile is not None:
+        return _load_dockerfile(request, request.dockerfile)
     from pybuild.dsl.buildfile import load_buildfile
 
     buildfile = load_buildfile(request.file)
@@ -78,6 +90,16 @@ def _load(request: Request) -> Loaded:
     state = buildfile.state(wanted.name, request.args)
     graph = state.graph(optimized=request.optimized)
     return Loaded(graph=graph, patch=state.patch, target=wanted.name, targets=names)
+
+
+def _load_dockerfile(request: Request, given: Dockerfile) -> Loaded:
+    from pybuild._dockerfile import dockerfile_states
+    from pybuild.frontend.dockerfile.inputs import read_inputs
+
+    inputs = read_inputs(given.context, request.file, options=given.options, contexts=given.contexts)
+    found = dockerfile_states(inputs)[0]  # its `keep` must live while the graph is used
+    graph = found.state.graph(optimized=request.optimized)
+    return Loaded(graph=graph, patch=found.state.patch, target=given.options.get("target", ""), targets=())
 
 
 def _mapped(request: Request) -> list[str]:

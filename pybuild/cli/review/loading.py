@@ -18,7 +18,7 @@ from typing import TypeVar, cast
 
 import attrs
 
-from pybuild.cli.review.child import BOOT, Loaded, Request
+from pybuild.cli.review.child import BOOT, Dockerfile, Loaded, Request
 from pybuild.cli.review.repository import Repository, Revision, without_git
 from pybuild.errors import BuildfileError, PybuildError
 from pybuild.llb.node import Node
@@ -37,6 +37,7 @@ class Wish:
     target: str | None
     args: Mapping[str, str]
     optimized: bool
+    dockerfile: Dockerfile | None = None
 
 
 class Loader:
@@ -49,6 +50,7 @@ class Loader:
 
     def __init__(self, repository: Repository, root: Path) -> None:
         self._root = str(root)
+        self._dockerfile = ""
         self._top = str(repository.top) if repository.top is not None else ""
 
     def load(self, revision: Revision, file: str, wish: Wish) -> Loaded:
@@ -60,6 +62,7 @@ class Loader:
             PybuildError: whatever loading raises, with the revision's name.
             ExceptionGroup: several such.
         """
+        self._dockerfile = file if wish.dockerfile is not None else ""
         result = self._run(revision, file, wish)
         if isinstance(result, Exception):
             raise self._named(result, revision)
@@ -80,6 +83,7 @@ class Loader:
             args=wish.args,
             optimized=wish.optimized,
             path=tuple(os.path.abspath(entry) for entry in sys.path),  # noqa: PTH100  # entries may be archives
+            dockerfile=wish.dockerfile,
         )
         asked, answer = Path(self._root).with_name("request"), Path(self._root).with_name("result")
         asked.write_bytes(pickle.dumps(request))
@@ -113,6 +117,8 @@ class Loader:
             yield Location([self._frame(frame, revision) for frame in location.frames], location.ranges)
 
     def _frame(self, frame: Frame, revision: Revision) -> Frame:
+        if self._dockerfile and frame.file == Path(self._dockerfile).name:  # the frontend knows no directory
+            frame = frame._replace(file=f"{self._root}/{self._dockerfile}")
         if not frame.file.startswith(self._root + "/"):
             return frame
         relative = frame.file.removeprefix(self._root + "/")

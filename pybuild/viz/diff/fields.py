@@ -8,6 +8,7 @@ no fields: what they stand for is compared as edges.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, assert_never, cast
@@ -30,12 +31,15 @@ from pybuild.llb.mounts import BindMount, CacheMount, Mount, SecretMount, SshMou
 from pybuild.llb.node import Node
 from pybuild.llb.ops import BuildOp, DiffOp, ExecOp, FileOp, MergeOp, PassthroughOp, SourceOp
 from pybuild.llb.vertex import Vertex
+from pybuild.oci.imageconfig import ContainerConfig
 from pybuild.protocols import ImagePatch
 from pybuild.viz.diff.model import FieldChange
 
 _NUMBERS: Final = frozenset({"input", "secondary_input", "output"})
 _SHELLS: Final = ("sh", "bash", "ash", "dash")
 _SOURCES: Final = {"docker-image": "image", "oci-layout": "image", "local": "directory", "git": "repository"}
+_NUMBERED: Final = re.compile(r"\[([^\]]* )?\d+/\d+\] ")
+"""Names that a Dockerfile's instructions get: their text, and a number that every other instruction changes."""
 _MAX_TEXT: Final = 4000
 
 
@@ -256,7 +260,7 @@ def _constraint_fields(vertex: Vertex) -> Iterator[Row]:
 
 
 def _metadata_fields(metadata: Metadata) -> Iterator[tuple[str, Field]]:
-    if metadata.name:
+    if metadata.name and not _NUMBERED.match(metadata.name):
         yield "name", Field(metadata.name, "")
     if metadata.ignore_cache:
         yield "cache", Field("not used", "off")
@@ -271,14 +275,23 @@ def _metadata_fields(metadata: Metadata) -> Iterator[tuple[str, Field]]:
 
 
 def _config_fields(patch: ImagePatch) -> Iterator[tuple[str, Field]]:
+    """A Dockerfile's image config is whole, in `base`; what a target changes comes on top of it."""
+    base = patch.base.config if patch.base is not None else ContainerConfig()
+    found = {member.name: getattr(base, member.name) for member in attrs.fields(ContainerConfig)}
+    found["env"] = tuple((name, value) for name, _, value in (text.partition("=") for text in base.env))
     for member in attrs.fields(ImagePatch):
         value = getattr(patch, member.name)
-        if value in (None, (), ""):
+        if value in (None, (), "") or member.name in ("cleared", "base", "base_steps"):
             continue
-        name = member.name.replace("_", " ")
-        if member.name in ("env", "labels"):
-            yield from ((f"{name.removesuffix('s')} {key}", Field(text, text)) for key, text in value)
-        elif member.name != "cleared":
+        pairs = member.name in ("env", "labels")
+        found[member.name] = tuple({**dict(found[member.name]), **dict(value)}.items()) if pairs else value
+    for key, value in found.items():
+        if value in (None, (), "", False):
+            continue
+        name = key.replace("_", " ")
+        if key in ("env", "labels"):
+            yield from ((f"{name.removesuffix('s')} {each}", Field(text, text)) for each, text in value)
+        else:
             text = _config_text(value)
             yield name, Field(text, text)
 
