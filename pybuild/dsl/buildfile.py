@@ -171,7 +171,8 @@ def _compile(file: Path) -> CodeType:
         column = -1 if error.offset is None else max(error.offset - 1, 0)
         end = -1 if not error.end_offset else error.end_offset - 1
         place = Location([Frame(resolved, "<module>", line, line, column, end)])
-        raise BuildfileError(f"invalid syntax: {error.msg}", locations=[place]) from None
+        detail = "" if error.msg == "invalid syntax" else f": {error.msg}"
+        raise BuildfileError(f"invalid syntax{detail}", locations=[place]) from None
     except ValueError as error:
         raise BuildfileError(f"cannot read {shown}: {error}") from None
 

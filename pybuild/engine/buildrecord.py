@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from pybuild.digest import Digest, digest_of
+from pybuild.errors import PybuildError
 from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Graph, Vertex
 from pybuild.protocols import StepResult
@@ -84,9 +85,9 @@ def keep(build: Build, steps: tuple[StepResult, ...], started: float) -> None:
     import zlib
 
     now = time.time()
-    record = BuildRecord(graph=build.graph, files=used_files(build), steps=steps, time=now, duration=now - started)
     staging = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, PybuildError):  # such as a directory that is gone by now
+        record = BuildRecord(graph=build.graph, files=used_files(build), steps=steps, time=now, duration=now - started)
         path.parent.mkdir(exist_ok=True)
         staging.write_bytes(mark + zlib.compress(pickle.dumps(record), 1))
         with contextlib.suppress(FileNotFoundError):

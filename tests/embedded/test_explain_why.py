@@ -129,6 +129,16 @@ def test_the_last_build(project: Project) -> None:
     assert list(project.why()) == list(found), "a build that does nothing is not remembered"
 
 
+def test_a_record_that_cannot_be_read_is_none(tmp_path: Path, base_layout: Path) -> None:
+    project = Project(tmp_path / "project", tmp_path / "own-store", base_layout)
+    for record in (project.root / "builds").iterdir():
+        record.write_bytes(b"0" * 100)
+    found = project.why("--arg", "level=2")
+    assert {step["reason"] for step in found.values()} == {"there is no earlier build to compare with"}
+    project.run("build", "-q")
+    assert project.why("--arg", "level=2")[MADE]["reason"] == "its command changed"
+
+
 def test_no_cache(project: Project) -> None:
     project.run("build", "-q", "--no-cache")
     assert project.why()[SLOW]["reason"] == "its cache was switched off"
