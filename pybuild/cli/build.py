@@ -88,12 +88,21 @@ def run(options: argparse.Namespace) -> int:
         loaded = program.load(options, secrets)
         if not outputs and loaded.output is not None:
             outputs = [loaded.output]
+        _check_image_id(options, outputs)
         _warn_about_names(options, outputs)
         result = _build(options, loaded, outputs, session)
     _write_results(options, result)
     if not options.quiet:
         dockerflags.print_warnings(loaded.warnings)
     return 0
+
+
+def _check_image_id(options: argparse.Namespace, outputs: Sequence[OutputSpec]) -> None:
+    """An image id needs an image: buildx writes an empty file instead, which a make rule takes for done."""
+    if options.iidfile and all(output.type in (*_WITHOUT_IMAGE, "cacheonly") for output in outputs):
+        raise flags.UsageError(
+            "--iidfile: the build has no image output", hint="add one, such as -o type=oci,dest=image.tar"
+        )
 
 
 def _check(options: argparse.Namespace, outputs: Sequence[OutputSpec]) -> None:
@@ -103,6 +112,10 @@ def _check(options: argparse.Namespace, outputs: Sequence[OutputSpec]) -> None:
     if any(output.type == "docker" and not output.dest for output in outputs) and flags.is_embedded(options):
         raise flags.UsageError(
             "type=docker needs a destination", hint="add dest=FILE, or load it into docker with --engine docker"
+        )
+    if getattr(options, "cgroup_parent", None) and flags.is_embedded(options):
+        raise flags.UsageError(
+            "--cgroup-parent: the embedded engine runs steps in control groups of its own", hint="use --engine docker"
         )
     to_stdout = [output.type for output in outputs if output.dest == "-"]
     if len(to_stdout) > 1:

@@ -308,16 +308,21 @@ def test_i2_a_failed_build_leaves_no_id(run: Run, project: Path) -> None:
     assert not (project.parent / "iid").exists()
 
 
-def test_i3_i5_refused_before_anything_runs(run: Run) -> None:
+def test_i3_i5_refused_before_anything_runs(run: Run, project: Path) -> None:
     text = f"FROM base\nRUN echo ran # {unique()}\n"
     for arguments, message in (
         (("-o", "out", "--iidfile", "../iid"), "local and tar exporters are incompatible with image ID file"),
+        (("--iidfile", "../iid"), "the build has no image output"),
+        (("-o", "type=cacheonly", "--iidfile", "../iid"), "the build has no image output"),
+        (("--cgroup-parent", "mine"), "the embedded engine runs steps in control groups of its own"),
+        (("--build-context", "x=target:y"), "targets of other builds"),
         (("--metadata-file", "none/such"), 'the directory of "none/such" does not exist'),
     ):
         built = run(text, *arguments)
-        assert built.code == 2
+        assert built.code == 2, built.text
         assert message in built.text
         assert built.ran == ()
+        assert not (project.parent / "iid").exists()
 
 
 # Flags that a step can see

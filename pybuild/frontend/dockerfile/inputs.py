@@ -21,7 +21,7 @@ from pybuild.frontend.dockerfile.lower.contexts import DOCKERFILE, is_archive
 
 STDIN = "-"
 _URL = re.compile(r"(?:https?|git|ssh)://|git@|github\.com/")
-_SCHEMES = ("docker-image://", "git://", "http://", "https://", "git@", "ssh://", "target:", "input:")
+_SCHEMES = ("docker-image://", "git://", "http://", "https://", "git@", "ssh://", "input:")
 _LAYOUT = "oci-layout://"
 _HERE = Path()
 
@@ -73,7 +73,7 @@ def read_inputs(
         base: what relative paths start at.
 
     Raises:
-        ArgumentError: a directory does not exist, or standard input is asked for twice.
+        ArgumentError: a directory does not exist, standard input is asked for twice, or a named context is `target:`.
         DefinitionError: standard input is empty, or no archive that can be read.
     """
     raw = dict(options or {})
@@ -160,10 +160,15 @@ def _add_context(
     """One `--build-context`: names are compared as references are, without the tag `latest`."""
     key = name.lower() if "/" not in name else name
     key = key.removesuffix(":latest").removeprefix("docker.io/library/").removeprefix("docker.io/")
+    if value.startswith("target:"):
+        raise ArgumentError(
+            f'the build context {name} is "{value}": targets of other builds are known to bake files only',
+            hint="give dockerfile() in a Buildfile the state: contexts={" + f'"{name}": state' + "}",
+        )
     if value.startswith(_LAYOUT):
         raw[f"context:{key}"] = _layout(name, base, value.removeprefix(_LAYOUT), layouts)
     elif value.startswith(_SCHEMES) or is_remote(value):
-        raw[f"context:{key}"] = value.replace("target:", "input:", 1) if value.startswith("target:") else value
+        raw[f"context:{key}"] = value
     else:
         path = _directory(base, value, f"build context {name}")
         directory = f"context-{key}" if key in ("context", "dockerfile") else key
