@@ -181,7 +181,7 @@ def test_a_dockerfile_from_http_is_the_context(run: Run, tmp_path: Path) -> None
 def test_named_contexts_are_remote_too(run: Run, tmp_path: Path, server: GitServer, repo: Repository) -> None:
     (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY --from=more /file /file\n")
     assert text(run, tmp_path, ".", "--build-context", f"more={server.url(repo.name)}#main") == "one"
-    with serve_files() as files:  # a named one is the file itself, never unpacked
+    with serve_files() as files:  # as in BuildKit, a named one is one file called "context", never unpacked
         files.pages["/c.txt"] = Page(data=b"plain")
-        (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY --from=more /c.txt /file\n")
+        (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY --from=more /context /file\n")
         assert text(run, tmp_path, ".", "--build-context", f"more={files.url('/c.txt')}") == "plain"
