@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import attrs
 import pytest
 
 from tests.embedded.command import command, environment
-from tests.embedded.conftest import unique
+from tests.embedded.conftest import mounts_below, unique
 from tests.embedded.images import read_image
+from tests.embedded.sshserver import make_key
 
 pytestmark = pytest.mark.engine
 
@@ -284,6 +286,35 @@ def test_x6_too_big(run: Run, project: Path) -> None:
     assert built.code != 0
     assert "secret large too big" in built.text
     assert built.printed == ()
+
+
+def test_x8_a_killed_build_leaves_no_value(base_layout: Path, project: Path) -> None:
+    value, root = f"value-{unique()}", project.parent / "store"
+    (project.parent / "s").write_text(value)
+    (project / "Dockerfile").write_text(
+        "FROM base\nRUN --mount=type=secret,id=k --mount=type=cache,target=/c touch /c/up; sleep 100\n"
+    )
+    context = f"base=oci-layout://{base_layout}:bookworm"
+    line = command(root, "build", "--build-context", context, "--secret", "id=k,src=../s", ".")
+    with subprocess.Popen(line, cwd=project, env=environment(), stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 60
+        while not list(root.glob("cache-mounts/*/*/tree/up")):
+            assert time.monotonic() < deadline, "the step never started"
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.kill()
+    assert value not in "".join(path.read_bytes().decode("latin-1") for path in root.rglob("*") if path.is_file())
+    assert mounts_below(root) == []
+
+
+def test_an_agent_in_a_step(run: Run, project: Path) -> None:
+    key = make_key(project.parent / "key")
+    text = f"FROM base\nRUN --mount=type=ssh,id=ci test -S $SSH_AUTH_SOCK && echo $SSH_AUTH_SOCK # {unique()}\n"
+    built = run(f"{text}RUN test ! -e /run/buildkit\n", "--ssh", f"ci={key}")
+    assert (built.code, built.printed) == (0, ("/run/buildkit/ssh_agent.0",)), built.text
+    refused = run(text.replace("id=ci", "id=other,required"), "--ssh", f"ci={key}")
+    assert refused.code != 0
+    assert "unset ssh forward key other" in refused.text
 
 
 # Result files
