@@ -442,8 +442,8 @@ class ExecState(State):
 
         Example:
             >>> from pybuild import bind, image, scratch
-            >>> image("alpine").run("touch /work/x").mount(bind(scratch(), "/work", readonly=False)).output("/work")
-            <State touch /work/x>
+            >>> image("alpine").run("touch /out/x").mount(bind(scratch(), "/out", readonly=False)).output("/out")
+            <State touch /out/x>
         """
         assert self._head is not None
         wanted = posixpath.normpath(join(self._run.meta.cwd, target))

@@ -7,7 +7,7 @@ build sees one version of each. Mirrors what BuildKit's Dockerfile frontend does
 (frontend/dockerfile/dockerfile2llb/convert.go, `dispatchFrom`, and image metadata resolution).
 
     before   exec make, cwd "src", inherits env and user
-    after    exec /bin/sh -c make, cwd /work/src, env PATH=..., user app
+    after    exec /bin/sh -c make, cwd /app/src, env PATH=..., user app
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def removals() -> State:
 def processes() -> State:
     return (
         base.env(COLOUR="blue")
-        .workdir("/work/deep")
+        .workdir("/made/deep")
         .run("id > id && pwd > pwd && echo $COLOUR > colour")
         .user("games")
         .run("id -un > /tmp/user && touch /tmp/mine && chmod 4755 /tmp/mine", user="nobody")

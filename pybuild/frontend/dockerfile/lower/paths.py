@@ -91,8 +91,8 @@ def normalize(parent: str, path: str, os_name: str, *, keep_slash: bool) -> str:
         ValueError: see `without_drive`.
 
     Example:
-        >>> normalize("/work", "src/", "linux", keep_slash=True)
-        '/work/src/'
+        >>> normalize("/app", "src/", "linux", keep_slash=True)
+        '/app/src/'
     """
     path, parent = to_slash(path, os_name), to_slash(parent, os_name)
     original = path
