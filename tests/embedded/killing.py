@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import shutil
@@ -126,7 +127,19 @@ def _members(root: Path) -> list[str]:
     """Processes in the control groups of a store's workers: the kernel keeps them there when all else is gone."""
     workers = [path.stem for path in (root / "workers").glob("*.lock")]
     groups = [group for place in _control_groups(workers) for group in Path(place).rglob("cgroup.procs")]
-    return [f"{pid} in {group}" for group in groups for pid in group.read_text().split()]
+    return [f"{pid} in {group}" for group in groups for pid in _pids(group)]
+
+
+def _pids(group: Path) -> list[str]:
+    """The processes of a control group; none when it was removed meanwhile."""
+    try:
+        return group.read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    except OSError as error:
+        if error.errno != errno.ENODEV:  # what a group says that is being removed
+            raise
+        return []
 
 
 def processes_of(root: Path) -> list[str]:
