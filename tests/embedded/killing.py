@@ -126,7 +126,10 @@ def assert_nothing_left(root: Path, when: str) -> None:
 def _members(root: Path) -> list[str]:
     """Processes in the control groups of a store's workers: the kernel keeps them there when all else is gone."""
     workers = [path.stem for path in (root / "workers").glob("*.lock")]
-    groups = [group for place in _control_groups(workers) for group in Path(place).rglob("cgroup.procs")]
+    try:
+        groups = [group for place in _control_groups(workers) for group in Path(place).rglob("cgroup.procs")]
+    except FileNotFoundError as error:  # removed while it was listed: look again
+        return [str(error.filename)]
     return [f"{pid} in {group}" for group in groups for pid in _pids(group)]
 
 

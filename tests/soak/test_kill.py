@@ -1,4 +1,4 @@
-"""The long form of the kill test: 50 random moments, and 200 with PYBUILD_SOAK_ROUNDS=200."""
+"""The long form of the kill test: PYBUILD_SOAK_ROUNDS random moments, 50 in `make soak`."""
 
 import os
 import random
