@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.embedded.command import REPOSITORY, pybuild
-from tests.embedded.conftest import base_layout, warm_root
+from tests.embedded.conftest import warm_root
 
 pytestmark = pytest.mark.engine
-__all__ = ["base_layout", "warm_root"]
+__all__ = ["warm_root"]
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.embedded.conftest import ROOT, base_layout, warm_root
+from tests.embedded.conftest import ROOT, warm_root
 
 pytestmark = pytest.mark.engine
-__all__ = ["base_layout", "warm_root"]
+__all__ = ["warm_root"]
 NOTEBOOK = ROOT / "docs/tutorial.ipynb"
 
 

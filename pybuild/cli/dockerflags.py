@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from pybuild.frontend.dockerfile.lint import LintWarning
+
 _EPOCH: Final = "SOURCE_DATE_EPOCH"
 _ONLY: Final = ("build_context", "label", "add_host", "network", "pull", "shm_size", "ulimit", "cgroup_parent")
 _REPEATED: Final = (
@@ -141,13 +143,10 @@ def contexts(options: argparse.Namespace) -> dict[str, str]:
     return flags.pairs(options.build_context, "--build-context")
 
 
-def print_warnings(warnings: Sequence[object]) -> None:
+def print_warnings(warnings: Sequence[LintWarning]) -> None:
     """The warnings of the lint rules, as docker prints them after a build."""
-    from pybuild.frontend.dockerfile.lint import LintWarning
-
-    found = [warning for warning in warnings if isinstance(warning, LintWarning)]
-    if not found:
+    if not warnings:
         return
-    count = "1 warning" if len(found) == 1 else f"{len(found)} warnings"
-    lines = [f" - {warning.rule.name}: {warning.message} (line {warning.lines.first})" for warning in found]
+    count = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
+    lines = [f" - {warning.rule.name}: {warning.message} (line {warning.lines.first})" for warning in warnings]
     print("\n".join([f"\n{count} found (use --check to see the lines):", *lines]), file=sys.stderr)

@@ -47,6 +47,17 @@ def value_of(flag: str) -> Generator[None, None, None]:
         raise UsageError(f"{flag}: {error.message}", hint=error.hint) from None
 
 
+def add_file(parser: argparse.ArgumentParser) -> None:
+    """Which Buildfile or Dockerfile."""
+    parser.add_argument(
+        "-f",
+        "--file",
+        metavar="FILE",
+        default=".",
+        help="the Buildfile or Dockerfile (default: ./Buildfile.py, or ./Dockerfile)",
+    )
+
+
 def add_target(parser: argparse.ArgumentParser) -> None:
     """What to build: file, target, arguments."""
     parser.add_argument(
@@ -55,13 +66,7 @@ def add_target(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         help="which target (default: the default one); of a Dockerfile, the context",
     )
-    parser.add_argument(
-        "-f",
-        "--file",
-        metavar="FILE",
-        default=".",
-        help="the Buildfile or Dockerfile (default: ./Buildfile.py, or ./Dockerfile)",
-    )
+    add_file(parser)
     parser.add_argument("--target", metavar="NAME", help="the same as TARGET; of a Dockerfile, the stage")
     parser.add_argument(
         "--arg",

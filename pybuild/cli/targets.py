@@ -14,13 +14,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument(
-        "-f",
-        "--file",
-        metavar="FILE",
-        default=".",
-        help="the Buildfile or Dockerfile (default: ./Buildfile.py, or ./Dockerfile)",
-    )
+    flags.add_file(parser)
     flags.add_format(parser)
 
 

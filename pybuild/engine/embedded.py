@@ -74,16 +74,9 @@ class EmbeddedEngine:
 
     async def solve(self, request: SolveRequest, session: Session, sink: ProgressSink) -> SolveResult:
         """See protocols.Engine."""
-        import asyncio
+        from pybuild.engine.threaded import solve_in_thread
 
-        cancelled = threading.Event()
-        task = asyncio.create_task(asyncio.to_thread(self.run, request, session, sink, cancelled))
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            cancelled.set()
-            await asyncio.gather(task, return_exceptions=True)
-            raise
+        return await solve_in_thread(self.run, request, session, sink)
 
     def run(
         self,

@@ -5,9 +5,7 @@ A local directory is read where it is; every other context is solved first and r
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pybuild.errors import SourceFetchError
@@ -69,14 +67,11 @@ class EmbeddedHost:
         assert image is not None
         vertex = image.vertex
         assert isinstance(vertex.op, SourceOp)
-        found = self._source_set().resolve(vertex, vertex.constraints.platform or self.build_platform)
-        return FrontendImage(
-            reference=vertex.op.reference.partition("@")[0]
-            if "oci.store" in dict(vertex.op.attrs)
-            else vertex.op.reference,
-            digest=found.digest or "",
-            config=found.document,
-        )
+        found = self.resolve(vertex, vertex.constraints.platform or self.build_platform)
+        reference = vertex.op.reference
+        if vertex.op.scheme == "oci-layout":  # names a digest, which is not part of the name
+            reference = reference.partition("@")[0]
+        return FrontendImage(reference=reference, digest=found.digest or "", config=found.document)
 
     def resolve(self, vertex: Vertex, platform: Platform) -> SourceMetadata:
         """See protocols.MetadataResolver."""
@@ -132,4 +127,4 @@ class HostTree:
             with open(entry.real, "rb") as file:
                 return file.read(limit)
         except OSError as error:
-            raise SourceFetchError(f'cannot read "{os.fspath(Path(path))}": {error.strerror}') from None
+            raise SourceFetchError(f'cannot read "{path}": {error.strerror}') from None

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from pybuild.digest import Digest
 from pybuild.llb.definition import SourceMap, WireLocation
-from pybuild.location import Location, SourceText, Span, display_path
+from pybuild.location import Location, SourceText, display_path
 
 PYTHON = "Python"
 
@@ -67,8 +67,3 @@ def python_text(file: str) -> SourceText:
     """A Python file or notebook cell, as its code objects call it; empty when the text is gone."""
     data = "".join(linecache.getlines(file)).encode(errors="replace")
     return SourceText(display_path(file), data, PYTHON)
-
-
-def location_of(text: SourceText, spans: Iterable[Span]) -> Location:
-    """A place in a wire source map as a location of the graph."""
-    return Location.within(text, spans)

@@ -93,10 +93,6 @@ class RegistryWriter:
         if stored and stored != descriptor.digest:
             raise DigestMismatch(descriptor.digest, stored)
 
-    def has_manifest(self, digest: Digest) -> bool:
-        """Whether the repository has a manifest."""
-        return self._has(f"/{self._path}/manifests/{digest}")
-
     # ------------------------------------------------------------------------------------------- uploads
 
     def _has(self, path: str) -> bool:

@@ -21,7 +21,6 @@ import select
 import shutil
 import signal
 import subprocess
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -84,19 +83,6 @@ def enter_worker_namespaces(*, rootless: bool, clean_up: Callable[[], object] = 
 
 def _ignore(_signal: int, _frame: object) -> None:
     """Nothing."""
-
-
-def watch_parent(fd: int) -> threading.Thread:
-    """End this process at once when the other end of `fd` is closed; for a descriptor that carries nothing else."""
-
-    def watch() -> None:
-        while os.read(fd, 4096):
-            pass
-        os._exit(1)
-
-    thread = threading.Thread(target=watch, daemon=True, name="watch-parent")
-    thread.start()
-    return thread
 
 
 def _be_init(life: int, waiter_alive: int) -> NoReturn:

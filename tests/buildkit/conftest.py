@@ -11,7 +11,6 @@ import pytest
 
 pytest.importorskip("grpc", reason="the extra pybuild[buildkit] is not installed")
 
-from pybuild import State, oci_layout
 from pybuild.engine.buildkit.engine import BuildKitEngine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,20 +40,6 @@ def engine(docker_host: str) -> Iterator[BuildKitEngine]:
     made = BuildKitEngine(f"docker+{docker_host}")
     yield made
     made.close()
-
-
-@pytest.fixture(scope="session")
-def base_layout() -> Path:
-    """The OCI layout that scripts/base-image makes, once per machine."""
-    made = subprocess.run([ROOT / "scripts/base-image"], stdout=subprocess.PIPE, text=True, check=True)
-    return Path(made.stdout.strip())
-
-
-@pytest.fixture
-def base(base_layout: Path, monkeypatch: pytest.MonkeyPatch) -> State:
-    """The Debian base as a state."""
-    monkeypatch.setenv("PYBUILD_BASE", str(base_layout))
-    return oci_layout(base_layout, "debian:bookworm")
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,20 +17,6 @@ from pybuild.protocols import ProgressEvent, SolveResult, StepLog
 from tests.embedded.images import Image, read_image
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="session")
-def base_layout() -> Path:
-    """The OCI layout that scripts/base-image makes, once per machine."""
-    made = subprocess.run([ROOT / "scripts/base-image"], stdout=subprocess.PIPE, text=True, check=True)
-    return Path(made.stdout.strip())
-
-
-@pytest.fixture
-def base(base_layout: Path, monkeypatch: pytest.MonkeyPatch) -> State:
-    """The Debian base as a state."""
-    monkeypatch.setenv("PYBUILD_BASE", str(base_layout))
-    return oci_layout(base_layout, "debian:bookworm")
 
 
 @pytest.fixture(scope="session")

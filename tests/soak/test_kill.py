@@ -6,11 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.embedded.conftest import base_layout
 from tests.embedded.killing import kill_and_check, prepare
 
 pytestmark = pytest.mark.engine
-__all__ = ["base_layout"]
 
 
 def test_killed_builds_leave_nothing(base_layout: Path, tmp_path: Path) -> None:

@@ -231,8 +231,8 @@ class Message:
         """
         if self._encode is not None:
             return self._encode(value)
-        # This runs for every message; the fields are as many as `get` gives, which the tests check.
-        return b"".join([encode(item) for encode, item in zip(self._encoders, self._get(value)) if item])  # noqa: B905
+        # This runs for every message.
+        return b"".join([encode(item) for encode, item in zip(self._encoders, self._get(value), strict=True) if item])
 
     def decode(self, data: bytes, budget: Budget | None = None, *, depth: int = 0) -> Tree:
         """Read the bytes of a message.

@@ -1,0 +1,26 @@
+"""Fixtures for all tests that build: the Debian base image."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pybuild import State, oci_layout
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def base_layout() -> Path:
+    """The OCI layout that scripts/base-image makes, once per machine."""
+    made = subprocess.run([ROOT / "scripts/base-image"], stdout=subprocess.PIPE, text=True, check=True)
+    return Path(made.stdout.strip())
+
+
+@pytest.fixture
+def base(base_layout: Path, monkeypatch: pytest.MonkeyPatch) -> State:
+    """The Debian base as a state."""
+    monkeypatch.setenv("PYBUILD_BASE", str(base_layout))
+    return oci_layout(base_layout, "debian:bookworm")
