@@ -45,6 +45,8 @@ PROTOCOL = 5
 _MAIN = "__main__"
 _BUILDFILE = "pybuild_buildfile_"
 _LOADER_NAMES = ("__file__", "__path__", "__cached__", "__loader__", "__spec__", "__builtins__")
+_FILE_NAME_ARGUMENT = 10
+"""Where `types.CodeType` takes the file name, counted from 0."""
 _UNSHARED = frozenset({str, bytes, tuple})
 
 
@@ -97,6 +99,8 @@ class _Pickler(_PythonPickler):
 
     def reducer_override(self, obj: object) -> Any:
         _refuse_own(obj)
+        if isinstance(obj, CodeType):
+            return _with_file_name(self.dispatch_table[CodeType](obj), obj.co_filename)
         reduced = self._reducers.reducer_override(obj)
         if not isinstance(reduced, tuple):
             return NotImplemented if not isinstance(obj, ModuleType) else _normal_module(obj, self.dispatch_table)
@@ -155,6 +159,13 @@ def _normal_code(code: CodeType, root: CodeType) -> CodeType:
     consts = tuple(_normal_code(each, root) if isinstance(each, CodeType) else each for each in code.co_consts)
     line = max(code.co_firstlineno - root.co_firstlineno + 1, 1)
     return code.replace(co_filename=f"<{root.co_name}>", co_firstlineno=line, co_consts=consts)
+
+
+def _with_file_name(reduced: tuple[Any, ...], name: str) -> tuple[Any, ...]:
+    """A reduction of code with its own file name, which some versions of cloudpickle drop: tracebacks name it."""
+    make, arguments, *rest = reduced
+    at = _FILE_NAME_ARGUMENT
+    return make, (*arguments[:at], name, *arguments[at + 1 :]), *rest
 
 
 def _normal_module(module: ModuleType, table: Mapping[type, Callable[[Any], Any]]) -> Any:

@@ -9,21 +9,17 @@ from __future__ import annotations
 import os
 import stat as statmod
 from collections.abc import Callable
-from typing import Final
 
 from pybuild.store.attributes import CAPABILITY, attributes_of, read_xattrs, xattr_names
+from pybuild.store.sameness import same_content, same_owner_and_mode
 from pybuild.store.tree import Entry, LayeredTree
 from pybuild.store.treewriter import TreeWriter
-
-_CHUNK: Final = 1 << 20
-_SECOND: Final = 1_000_000_000
 
 
 def write_diff(lower: LayeredTree, upper: LayeredTree, out: TreeWriter) -> None:
     """Write what `upper` adds to, changes in and removes from `lower`.
 
-    Equal means: type, mode, owner, device and capabilities are, and for what is no directory also size and time;
-    times that are whole seconds may have been cut, so then the content decides.
+    Equal means: type, mode, owner, device and capabilities are, and for what is no directory also time and content.
 
     Args:
         lower: before.
@@ -140,29 +136,10 @@ def _same(was: Entry, now: Entry) -> bool:
     old, new = was.stat, now.stat
     if (old.st_dev, old.st_ino) == (new.st_dev, new.st_ino):
         return True
-    if (old.st_mode, old.st_uid, old.st_gid, old.st_rdev) != (new.st_mode, new.st_uid, new.st_gid, new.st_rdev):
+    if not same_owner_and_mode(old, new) or _capability(was) != _capability(now):
         return False
-    if _capability(was) != _capability(now):
-        return False
-    if now.is_dir:
-        return True
-    if old.st_size != new.st_size or old.st_mtime_ns != new.st_mtime_ns:
-        return False
-    if statmod.S_ISLNK(new.st_mode):
-        return os.readlink(was.real) == os.readlink(now.real)
-    cut = new.st_mtime_ns % _SECOND == 0
-    return not cut or not statmod.S_ISREG(new.st_mode) or _same_bytes(was.real, now.real)
+    return now.is_dir or same_content(was, now)
 
 
 def _capability(entry: Entry) -> bytes:
     return os.getxattr(entry.real, CAPABILITY) if entry.real and CAPABILITY in xattr_names(entry.real) else b""
-
-
-def _same_bytes(one: str, other: str) -> bool:
-    with open(one, "rb", buffering=0) as first, open(other, "rb", buffering=0) as second:
-        while True:
-            data = first.read(_CHUNK)
-            if data != second.read(_CHUNK):
-                return False
-            if not data:
-                return True

@@ -17,11 +17,11 @@ from pybuild.protocols import Snapshotter
 from pybuild.store.apply import WHITEOUT
 from pybuild.store.attributes import CAPABILITY, Xattrs, read_xattrs
 from pybuild.store.compression import Writable
+from pybuild.store.sameness import same_content, same_owner_and_mode
 from pybuild.store.tarwrite import Header, TarWriter
 from pybuild.store.tree import Entry, LayeredTree
 
 _NANOSECONDS: Final = 1_000_000_000
-_CHUNK: Final = 1 << 20
 NO_LIMIT: Final = 1 << 62
 """A time that none is later than, in seconds."""
 
@@ -123,31 +123,12 @@ class _Comparison:
 
 
 def _same(old: Entry | None, new: Entry) -> bool:
-    """Whether nothing that a layer keeps has changed. When times have no fraction, the bytes decide."""
+    """Whether nothing that a layer keeps has changed."""
     if old is None or old.is_dir != new.is_dir:
         return False
-    was, now = old.stat, new.stat
-    if (was.st_mode, was.st_uid, was.st_gid, was.st_rdev) != (now.st_mode, now.st_uid, now.st_gid, now.st_rdev):
+    if not same_owner_and_mode(old.stat, new.stat) or _kept_xattrs(old) != _kept_xattrs(new):
         return False
-    if was.st_mtime_ns != now.st_mtime_ns or _kept_xattrs(old) != _kept_xattrs(new):
-        return False
-    if new.is_dir:
-        return True
-    if statmod.S_ISLNK(now.st_mode):
-        return os.readlink(old.real) == os.readlink(new.real)
-    if was.st_size != now.st_size:
-        return False
-    return now.st_mtime_ns % _NANOSECONDS != 0 or not statmod.S_ISREG(now.st_mode) or _same_bytes(old.real, new.real)
-
-
-def _same_bytes(left: str, right: str) -> bool:
-    with open(left, "rb") as one, open(right, "rb") as two:
-        while True:
-            data = one.read(_CHUNK)
-            if data != two.read(_CHUNK):
-                return False
-            if not data:
-                return True
+    return old.stat.st_mtime_ns == new.stat.st_mtime_ns if new.is_dir else same_content(old, new)
 
 
 def _kept_xattrs(entry: Entry) -> Xattrs:

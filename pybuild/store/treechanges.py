@@ -1,7 +1,6 @@
 """What changed between two complete trees, applied to a third: how plain-copy snapshots are stacked anew.
 
-Two files count as the same when type, owner, mode, size, device and mtime are; when the mtime has no fraction, as
-after unpacking an archive, the bytes decide (the rule of containerd's double walk).
+Two files count as the same when type, owner, mode, size, device, mtime and the bytes are.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import os
 import stat
 from pathlib import Path
 
+from pybuild.store.sameness import same_bytes
 from pybuild.store.treecopy import copy_attributes, copy_entry, entries, remove_tree
 
 
@@ -85,14 +85,4 @@ def _same_entry(before: Path | None, old: os.stat_result | None, after: Path, ne
         return True
     if old.st_size != new.st_size:
         return False
-    return new.st_mtime_ns % 1_000_000_000 != 0 or _same_bytes(before / path, after / path)
-
-
-def _same_bytes(first: Path, second: Path) -> bool:
-    with first.open("rb") as one, second.open("rb") as two:
-        while True:
-            left, right = one.read(1 << 20), two.read(1 << 20)
-            if left != right:
-                return False
-            if not left:
-                return True
+    return same_bytes(before / path, after / path)
