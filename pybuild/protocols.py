@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import BinaryIO, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, BinaryIO, Literal, Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
@@ -37,9 +37,13 @@ from pybuild.request import OutputSpec as OutputSpec
 from pybuild.request import Plan as Plan
 from pybuild.request import PlannedStep as PlannedStep
 from pybuild.request import Ref as Ref
+from pybuild.request import Shell as Shell
 from pybuild.request import SolveRequest as SolveRequest
 from pybuild.request import SolveResult as SolveResult
 from pybuild.request import StepResult as StepResult
+
+if TYPE_CHECKING:
+    from signal import Signals
 
 # --------------------------------------------------------------------------------------------- content and snapshots
 
@@ -313,6 +317,22 @@ class ProcessSpec:
     cpuset_cpus: str = ""
     timeout_seconds: float = 0.0
     devices: tuple[str, ...] = ()
+    terminal: bool = False
+    """Whether it gets a terminal; needs a `Console` that is one."""
+
+
+@attrs.define(kw_only=True, eq=False)
+class Console:
+    """What somebody who talks to a process gives it: descriptors of the process that runs the executor.
+
+    `stdin` is -1 where there is nothing to read. A process with a terminal prints on `stdout`, which then is one too;
+    every other one prints as all processes do. `send_signal` is there while the process runs, for whatever
+    carries its terminal: SIGWINCH.
+    """
+
+    stdin: int = -1
+    stdout: int = -1
+    send_signal: Callable[[Signals], None] | None = None
 
 
 class ProcessIO(Protocol):
@@ -341,7 +361,13 @@ class Executor(Protocol):
     name: str
 
     async def run(
-        self, container_id: str, rootfs: Path, mounts: Sequence[BoundMount], process: ProcessSpec, io: ProcessIO
+        self,
+        container_id: str,
+        rootfs: Path,
+        mounts: Sequence[BoundMount],
+        process: ProcessSpec,
+        io: ProcessIO,
+        console: Console | None = None,
     ) -> ExitStatus:
         """Run `process` with `rootfs` as its root.
 
@@ -350,7 +376,8 @@ class Executor(Protocol):
             rootfs: a mounted, writable directory.
             mounts: what to mount inside, in order; /proc, /dev and the like are the executor's own business.
             process: what to run.
-            io: receives the output.
+            io: receives the output, unless the process has a terminal.
+            console: what the process is attached to; its input is empty without one.
 
         Raises:
             EngineUnavailable: the runtime itself does not work.

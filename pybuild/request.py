@@ -59,6 +59,23 @@ class OutputSpec(Shown):
 
 
 @attrs.frozen(kw_only=True)
+class Shell:
+    """A process to talk to in the file system of a step, with what the step's own process has.
+
+    Args:
+        command: its arguments; () is the best shell that is there.
+        terminal: the value of TERM when it gets a terminal, "" when it gets none.
+        user: who runs it, as in a Dockerfile; "" is the step's own user.
+        workdir: where, absolute; "" is the step's own.
+    """
+
+    command: tuple[str, ...] = ()
+    terminal: str = ""
+    user: str = ""
+    workdir: str = ""
+
+
+@attrs.frozen(kw_only=True)
 class SolveRequest:
     """One build.
 
@@ -74,6 +91,7 @@ class SolveRequest:
         passes: names of the passes to run over the graph, in any order; None for the default ones.
         squash: the range of steps whose layers shall become one (see passes/squash.py), "" for none.
         allow: what steps may do beyond a sandbox (see engine/entitlements.py).
+        on_error: what to open in a step whose command fails, before the build ends with its error.
     """
 
     graph: Graph
@@ -87,6 +105,7 @@ class SolveRequest:
     passes: tuple[str, ...] | None = None
     squash: str = ""
     allow: tuple[str, ...] = ()
+    on_error: Shell | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pybuild.cli import dockerflags, flags, passflags, program
+from pybuild.cli import dockerflags, flags, onerror, passflags, program
 
 if TYPE_CHECKING:
     import argparse
@@ -67,6 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="QUESTION",
         help="ask instead of building: check, outline or targets of a Dockerfile; with ,format=json as JSON",
     )
+    onerror.add_argument(parser)
     flags.add_engine(parser)
     passflags.add_passes(parser)
 
@@ -77,6 +78,7 @@ def run(options: argparse.Namespace) -> int:
     if options.push:
         outputs.append(flags.parse_output("type=registry"))
     _check(options, outputs)
+    onerror.check(options)
     if options.iidfile:
         _remove_stale(Path(options.iidfile))
     secrets = flags.secrets(options)
@@ -90,7 +92,10 @@ def run(options: argparse.Namespace) -> int:
             outputs = [loaded.output]
         _check_image_id(options, outputs)
         _warn_about_names(options, outputs)
-        result = _build(options, loaded, outputs, session)
+        try:
+            result = _build(options, loaded, outputs, session)
+        except onerror.Looked as looked:
+            return looked.code
     _write_results(options, result)
     if not options.quiet:
         dockerflags.print_warnings(loaded.warnings)
@@ -197,6 +202,8 @@ def _build(
     flags.say_engine(options)
     engine = engine_for(options.engine)
     mode: Mode = "quiet" if options.quiet else options.progress
+    if options.on_error:
+        return BuildResult.of(onerror.build(options, request, engine, session, mode))
     with display(mode) as sink:
         if not options.graph:
             return BuildResult.of(engine.run(request, session, sink))

@@ -20,6 +20,7 @@ COMMANDS = {
     "graph": "draw the graph of a target",
     "explain": "list the steps of a target, and what the passes do to them",
     "llb": "write the definition of a target as BuildKit takes it, or read one",
+    "shell": "open a shell in the file system of any step",
     "plan": "say what a build would run, and why, without running anything",
     "verify": "build a target on several engines and compare what came out",
     "du": "list what the store holds",
@@ -27,6 +28,8 @@ COMMANDS = {
     "prune": "remove what the store need not hold",
     "version": "print versions of pybuild and of what it runs on",
 }
+#: What follows `--` is a program of somebody else's, with its arguments.
+TAKING_PROGRAMS = ("shell",)
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130  # of pybuild.errors, which the list of commands does without
 _ROOT_HELP = "the store's directory (default: $PYBUILD_ROOT, or the user's data folder)"
 
@@ -50,18 +53,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"pybuild {__version__}")
         return 0
     command = _command_in(arguments)
+    program: list[str] = []
+    if command in TAKING_PROGRAMS and "--" in arguments:
+        position = arguments.index("--")
+        arguments, program = arguments[:position], arguments[position + 1 :]
     if command and command not in COMMANDS:
         return _usage_error(f'there is no command "{command}"', f"there are: {', '.join(COMMANDS)}")
     try:
         options, unknown = parser_for(command).parse_known_args(arguments)
         if unknown:
-            program = f"pybuild {command}".rstrip()
-            return _usage_error(f'{program} takes no argument "{unknown[0]}"', f"{program} --help lists what it takes")
+            name = f"pybuild {command}".rstrip()
+            return _usage_error(f'{name} takes no argument "{unknown[0]}"', f"{name} --help lists what it takes")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else EXIT_USAGE
     if not options.command:
         print(usage(), file=sys.stderr)
         return EXIT_USAGE
+    options.program = program
     return _run(options)
 
 

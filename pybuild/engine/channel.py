@@ -1,7 +1,8 @@
 """The channel between a client and its worker process: length-prefixed pickles over a socket pair.
 
 Both ends are this package in the same version, started by one user, so pickling is a private matter between them.
-The client sends `Start`, `Reply` and `Cancel`; the worker sends `Event`, `Call`, and at the end `Done` or `Failed`.
+The client sends `Start`, `Reply`, `Cancel` and `Resized`; the worker sends `Event`, `Call`, what there is to say of
+shells, and at the end `Done` or `Failed`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from typing import TypeAlias
 
 import attrs
 
-from pybuild.protocols import ProgressEvent, SolveRequest, SolveResult
+from pybuild.digest import Digest
+from pybuild.errors import ExecError
+from pybuild.protocols import LogStream, ProgressEvent, Shell, SolveRequest, SolveResult
 
 _LENGTH = struct.Struct("!Q")
 
@@ -30,6 +33,20 @@ class Start:
     slots: int
     pins: Mapping[str, str] = attrs.field(factory=dict[str, str])
     """What the client found out about sources: the worker must not see another version of them."""
+    look: Look | None = None
+    """A shell is all that is wanted."""
+    stdin: int = -1
+    stdout: int = -1
+    """Descriptors that the worker has inherited for shells, see `protocols.Console`."""
+
+
+@attrs.frozen(kw_only=True)
+class Look:
+    """Open a shell in the file system of a step, by its digest; `before` as it finds it, otherwise as it leaves it."""
+
+    shell: Shell
+    step: Digest
+    before: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -56,6 +73,35 @@ class Cancel:
 
 
 @attrs.frozen(kw_only=True)
+class Resized:
+    """The client's terminal has another size."""
+
+
+@attrs.frozen(kw_only=True)
+class ShellOpened:
+    """A shell runs from now on; `error` is why, when a step failed."""
+
+    name: str
+    command: tuple[str, ...]
+    error: ExecError | None = None
+
+
+@attrs.frozen(kw_only=True)
+class ShellPrinted:
+    """What a shell without a terminal prints."""
+
+    stream: LogStream
+    data: bytes
+
+
+@attrs.frozen(kw_only=True)
+class ShellClosed:
+    """The shell has ended."""
+
+    code: int
+
+
+@attrs.frozen(kw_only=True)
 class Event:
     """Progress."""
 
@@ -64,9 +110,9 @@ class Event:
 
 @attrs.frozen(kw_only=True)
 class Done:
-    """The build succeeded."""
+    """The build succeeded; a shell that was all that was wanted has no result."""
 
-    result: SolveResult
+    result: SolveResult | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -76,7 +122,9 @@ class Failed:
     error: BaseException
 
 
-Message: TypeAlias = Start | Call | Reply | Cancel | Event | Done | Failed
+Message: TypeAlias = (
+    Start | Call | Reply | Cancel | Resized | Event | ShellOpened | ShellPrinted | ShellClosed | Done | Failed
+)
 
 
 class Channel:

@@ -8,23 +8,24 @@ which plans again and runs what is missing.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import attrs
 
 from pybuild.engine.entitlements import check_allowed
 from pybuild.engine.leftovers import sweep_workers
 from pybuild.engine.localbuild import Build
-from pybuild.errors import InternalError, SolveError
+from pybuild.errors import InternalError
 from pybuild.platform import host_platform, require_linux
 from pybuild.protocols import (
     EngineInfo,
     Plan,
     ProgressSink,
     Session,
+    Shell,
     SolveRequest,
     SolveResult,
 )
@@ -33,9 +34,8 @@ from pybuild.store.root import default_root
 from pybuild.store.store import Store
 
 if TYPE_CHECKING:
-    from pybuild.engine.channel import Call, Channel
-
-_CANCEL_GRACE_SECONDS = 15.0
+    from pybuild.engine.channel import Start
+    from pybuild.engine.workerprocess import Talker
 
 
 class EmbeddedEngine:
@@ -84,6 +84,7 @@ class EmbeddedEngine:
         session: Session,
         sink: ProgressSink,
         cancelled: threading.Event | None = None,
+        talker: Talker | None = None,
     ) -> SolveResult:
         """Build, blocking the calling thread.
 
@@ -92,6 +93,7 @@ class EmbeddedEngine:
             session: what the client offers.
             sink: receives progress.
             cancelled: set it from another thread to stop the build.
+            talker: whom the request's `on_error` is for.
 
         Raises:
             SolveError: a step failed; the vertex's locations are attached.
@@ -110,111 +112,54 @@ class EmbeddedEngine:
                 if done is not None:
                     sweep_workers(self.root)
                     return done
-        return self._run_worker(request, session, sink, cancelled or threading.Event(), build.sources.pins)
+        from pybuild.engine.workerprocess import run_worker
 
-    def _run_worker(
+        start = self._start(request, build)
+        done = run_worker(start, session, sink, cancelled or threading.Event(), talker)
+        if done is None:
+            raise InternalError("the worker process made nothing")
+        return done
+
+    def shell(
         self,
         request: SolveRequest,
         session: Session,
         sink: ProgressSink,
-        cancelled: threading.Event,
-        pins: Mapping[str, str],
-    ) -> SolveResult:
-        # A cached build needs none of these.
-        import socket
-        import subprocess
+        talker: Talker,
+        shell: Shell,
+        *,
+        step: str = "",
+        before: bool = False,
+    ) -> None:
+        """A shell in the file system of a step; `talker` learns how it goes. What it changes is thrown away.
 
-        from pybuild.engine.channel import Channel, Start
+        Args:
+            request: what to build, as far as the step needs it.
+            session: what the client offers.
+            sink: receives progress.
+            talker: who talks to the shell.
+            shell: what to run.
+            step: which step: its number, digest, name, target or line (see `stepnames`); "" is the result.
+            before: as the step finds everything; otherwise as it leaves it.
 
-        ours, theirs = socket.socketpair()
-        package_parent = str(Path(__file__).resolve().parents[2])
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([package_parent, *_python_path()])}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pybuild.engine.worker", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            env=environment,
-            start_new_session=True,
-        )
-        theirs.close()
-        channel = Channel(ours)
+        Raises:
+            TargetError: there is no such step, or several.
+            SolveError: a step failed, or there is no shell in its file system.
+            EngineUnavailable: this host lacks something; the hint says what.
+            NotAllowed: a step wants more than a sandbox.
+        """
+        from pybuild.engine.channel import Look
+        from pybuild.engine.stepnames import find_step
+        from pybuild.engine.workerprocess import run_worker
+
+        require_linux()
+        check_allowed(request.graph, request.allow)
+        build = Build(Store.open(self.root), request, session)
+        look = Look(shell=shell, step=find_step(build.graph, step).digest, before=before)
+        run_worker(attrs.evolve(self._start(request, build), look=look), session, sink, threading.Event(), talker)
+
+    def _start(self, request: SolveRequest, build: Build) -> Start:
+        from pybuild.engine.channel import Start
+
         slots = max(2, len(os.sched_getaffinity(0)))
-        try:
-            start = Start(root=str(self.root), request=request, rootless=self.rootless, slots=slots, pins=pins)
-            channel.send(start)
-            watcher = threading.Thread(target=_forward_cancel, args=(cancelled, channel), daemon=True)
-            watcher.start()
-            return _converse(channel, session, sink)
-        except KeyboardInterrupt:
-            _cancel_and_wait(channel, session, sink)
-            raise
-        finally:
-            cancelled.set()
-            channel.close()
-            process.wait()
-
-
-def _python_path() -> list[str]:
-    found = os.environ.get("PYTHONPATH", "")
-    return found.split(os.pathsep) if found else []
-
-
-def _forward_cancel(cancelled: threading.Event, channel: Channel) -> None:
-    from pybuild.engine.channel import Cancel
-
-    cancelled.wait()
-    try:
-        channel.send(Cancel())
-    except OSError:
-        return
-
-
-def _converse(channel: Channel, session: Session, sink: ProgressSink) -> SolveResult:
-    """Serve the worker until it is done."""
-    from pybuild.engine.channel import Call, Done, Event, Failed
-
-    while True:
-        match channel.receive():
-            case Event(event=event):
-                sink.emit(event)
-            case Call() as call:
-                # Answered by another thread, so that a secret that takes time does not hold up progress.
-                threading.Thread(target=_answer, args=(channel, session, call), daemon=True).start()
-            case Done(result=result):
-                return result
-            case Failed(error=error):
-                raise error
-            case None:
-                raise InternalError("the worker process ended without an answer", hint="its messages are above")
-            case message:
-                raise InternalError(f"unexpected message {type(message).__name__}")
-
-
-def _answer(channel: Channel, session: Session, call: Call) -> None:
-    from pybuild.engine.channel import Reply
-
-    try:
-        value = getattr(session, call.method)(call.argument)
-        reply = Reply(id=call.id, value=value)
-    except Exception as error:  # it is the worker's to raise
-        reply = Reply(id=call.id, error=error)
-    try:
-        channel.send(reply)
-    except OSError:
-        return
-
-
-def _cancel_and_wait(channel: Channel, session: Session, sink: ProgressSink) -> None:
-    """Ask the worker to clean up; after a grace period closing the channel ends it anyway."""
-    from pybuild.engine.channel import Cancel
-
-    timer = threading.Timer(_CANCEL_GRACE_SECONDS, channel.close)
-    timer.daemon = True
-    timer.start()
-    try:
-        channel.send(Cancel())
-        _converse(channel, session, sink)
-    except (SolveError, InternalError, OSError):
-        return
-    finally:
-        timer.cancel()
+        return Start(root=str(self.root), request=request, rootless=self.rootless, slots=slots, pins=build.sources.pins)

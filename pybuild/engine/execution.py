@@ -7,11 +7,12 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pybuild.engine.leftovers import WORKERS
 from pybuild.engine.localbuild import Build
-from pybuild.protocols import ExitStatus, Lease, ProcessIO, ProcessSpec, ProgressSink, Session, SolveResult
+from pybuild.errors import ExecError
+from pybuild.protocols import Console, ExitStatus, Lease, ProcessIO, ProcessSpec, ProgressSink, Session, SolveResult
 from pybuild.runtime.executor import OciExecutor
 from pybuild.runtime.network import NetworkPool
 from pybuild.runtime.probe import find_runtime
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pybuild.engine.channel import Start
+    from pybuild.engine.shellhost import ShellHost
     from pybuild.protocols import BoundMount
 
 
@@ -49,13 +51,19 @@ class LateExecutor:
         self._executor: OciExecutor | None = None
 
     async def run(
-        self, container_id: str, rootfs: Path, mounts: Sequence[BoundMount], process: ProcessSpec, io: ProcessIO
+        self,
+        container_id: str,
+        rootfs: Path,
+        mounts: Sequence[BoundMount],
+        process: ProcessSpec,
+        io: ProcessIO,
+        console: Console | None = None,
     ) -> ExitStatus:
         """See protocols.Executor."""
         async with self._lock:
             if self._executor is None:
                 self._executor = await asyncio.to_thread(self._make)
-        return await self._executor.run(container_id, rootfs, mounts, process, io)
+        return await self._executor.run(container_id, rootfs, mounts, process, io, console)
 
     def _make(self) -> OciExecutor:
         scratch = self._state.path / "probe"
@@ -66,10 +74,17 @@ class LateExecutor:
         return OciExecutor(runtime, self._state, self._network)
 
 
+class Execution(NamedTuple):
+    """What runs a job: the scheduler, and what does the work of its steps."""
+
+    scheduler: Scheduler
+    runner: StepRunner
+
+
 @asynccontextmanager
 async def execution(
     build: Build, lease: Lease, session: Session, sink: ProgressSink, reporter: Reporter, start: Start
-) -> AsyncGenerator[Scheduler]:
+) -> AsyncGenerator[Execution]:
     """A scheduler for the build's job, with all that it needs.
 
     Args:
@@ -93,8 +108,9 @@ async def execution(
                 lease=lease,
                 work=work,
                 sink=sink,
+                keep_failed=start.request.on_error is not None,
             )
-            yield Scheduler(
+            scheduler = Scheduler(
                 build.job,
                 planner=build.planner,
                 runner=runner,
@@ -104,9 +120,13 @@ async def execution(
                 reporter=reporter,
                 slots=start.slots,
             )
+            try:
+                yield Execution(scheduler, runner)
+            finally:
+                await asyncio.to_thread(runner.close)
 
 
-async def solve_in_worker(start: Start, session: Session, sink: ProgressSink) -> SolveResult:
+async def solve_in_worker(start: Start, session: Session, sink: ProgressSink, host: ShellHost) -> SolveResult:
     """What the worker process does: plan again, run what is missing, export."""
     started = time.time()
     store = Store.open(Path(start.root))
@@ -114,6 +134,10 @@ async def solve_in_worker(start: Start, session: Session, sink: ProgressSink) ->
         build = await asyncio.to_thread(Build, store, start.request, session, start.pins)
         await asyncio.to_thread(build.plan, learn=True)
         reporter = Reporter(build.job, sink)
-        async with execution(build, lease, session, sink, reporter, start) as scheduler:
-            refs = await scheduler.run()
+        async with execution(build, lease, session, sink, reporter, start) as (scheduler, runner):
+            try:
+                refs = await scheduler.run()
+            except ExecError as error:
+                await host.at_failure(runner, start.request.on_error, error)
+                raise
             return await asyncio.to_thread(build.finish, refs[0], reporter, sink, started)

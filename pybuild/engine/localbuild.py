@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pybuild.digest import digest_of
@@ -66,6 +66,11 @@ class Build:
         for key, links in self.planner.plan(self.job):
             if learn:
                 self.store.cache.add_links(key, links)
+
+    def narrow(self, heads: Sequence[Edge]) -> None:
+        """Build these edges of the graph instead of its result; before planning."""
+        self.graph = Graph(heads)
+        self.job = Job(self.graph, self.request.no_cache)
 
     @property
     def complete(self) -> bool:

@@ -14,11 +14,14 @@ import socket
 import sys
 import threading
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
-from pybuild.engine.channel import Call, Cancel, Channel, Done, Event, Failed, Reply, Start
+from pybuild.engine.channel import Call, Cancel, Channel, Done, Event, Failed, Reply, Resized, Start
 from pybuild.errors import InternalError, PybuildError, SolveError
-from pybuild.protocols import ProgressEvent
+from pybuild.protocols import Console, ProgressEvent
+
+if TYPE_CHECKING:
+    from pybuild.engine.shellhost import ShellHost
 
 
 class ChannelSink:
@@ -106,15 +109,18 @@ def main(fd: int) -> int:
 
 async def _serve(channel: Channel, start: Start) -> None:
     from pybuild.engine.execution import solve_in_worker
+    from pybuild.engine.shellhost import ShellHost, look_in_worker
 
     session = ChannelSession(channel)
     loop = asyncio.get_running_loop()
     task = asyncio.current_task()
     assert task is not None
-    reader = threading.Thread(target=_read, args=(channel, session, loop, task), daemon=True, name="channel")
+    host = ShellHost(channel, Console(stdin=start.stdin, stdout=start.stdout))
+    reader = threading.Thread(target=_read, args=(channel, session, loop, task, host), daemon=True, name="channel")
     reader.start()
     try:
-        result = await solve_in_worker(start, session, ChannelSink(channel))
+        solve = solve_in_worker if start.look is None else look_in_worker
+        result = await solve(start, session, ChannelSink(channel), host)
     except asyncio.CancelledError:
         channel.send(Failed(error=SolveError("build canceled")))
     except PybuildError as error:
@@ -129,7 +135,11 @@ async def _serve(channel: Channel, start: Start) -> None:
 
 
 def _read(
-    channel: Channel, session: ChannelSession, loop: asyncio.AbstractEventLoop, task: asyncio.Task[object]
+    channel: Channel,
+    session: ChannelSession,
+    loop: asyncio.AbstractEventLoop,
+    task: asyncio.Task[object],
+    host: ShellHost,
 ) -> None:
     """Take the client's messages; when the client is gone, this process, and all that it started, ends at once."""
     while True:
@@ -138,6 +148,8 @@ def _read(
                 session.answered(reply)
             case Cancel():
                 loop.call_soon_threadsafe(task.cancel)
+            case Resized():
+                loop.call_soon_threadsafe(host.resized)
             case _:
                 os._exit(1)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import attrs
 
 from pybuild.errors import EngineUnavailable
-from pybuild.protocols import BoundMount, ExitStatus, ProcessIO, ProcessSpec
+from pybuild.protocols import BoundMount, Console, ExitStatus, ProcessIO, ProcessSpec
 from pybuild.runtime.cgroups import cgroups_path
 from pybuild.runtime.etcfiles import EtcFiles
 from pybuild.runtime.network import NetworkPool
@@ -66,7 +66,13 @@ class OciExecutor:
         self._host = host_facts(rootless=runtime.rootless)
 
     async def run(
-        self, container_id: str, rootfs: Path, mounts: Sequence[BoundMount], process: ProcessSpec, io: ProcessIO
+        self,
+        container_id: str,
+        rootfs: Path,
+        mounts: Sequence[BoundMount],
+        process: ProcessSpec,
+        io: ProcessIO,
+        console: Console | None = None,
     ) -> ExitStatus:
         """See protocols.Executor."""
         async with self._network.namespace(process.network, process.security) as namespace:
@@ -85,14 +91,17 @@ class OciExecutor:
             bundle.mkdir()
             try:
                 (bundle / "config.json").write_bytes(encode(spec))
-                return await self._run_bundle(container_id, bundle, process.timeout_seconds, io)
+                return await self._run_bundle(container_id, bundle, process.timeout_seconds, io, console or Console())
             finally:
                 shutil.rmtree(bundle)
 
-    async def _run_bundle(self, container_id: str, bundle: Path, limit: float, io: ProcessIO) -> ExitStatus:
+    async def _run_bundle(
+        self, container_id: str, bundle: Path, limit: float, io: ProcessIO, console: Console
+    ) -> ExitStatus:
         command = [*self._command(bundle), "run", "--bundle", str(bundle), "--pid-file", str(bundle / "pid")]
-        process = PumpedProcess([*command, container_id], io, env=_ENVIRONMENT)
+        process = PumpedProcess([*command, container_id], io, env=_ENVIRONMENT, console=console)
         container = _Container(container_id, bundle, process)
+        console.send_signal = process.send
         timed_out = False
         try:
             code = await asyncio.wait_for(process.wait(), limit or None)
@@ -102,6 +111,8 @@ class OciExecutor:
         except BaseException:
             await _uninterrupted(self._stop(container))
             raise
+        finally:
+            console.send_signal = None
         if code < 0:
             await asyncio.to_thread(self._delete, container)
             code = 128 - code

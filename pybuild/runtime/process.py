@@ -12,34 +12,37 @@ import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 
-from pybuild.protocols import LogStream, ProcessIO
+from pybuild.protocols import Console, LogStream, ProcessIO
 
 _CHUNK = 1 << 16
 
 
 class PumpedProcess:
-    """A running child. Its standard input is a pipe that is closed already.
+    """A running child. Its standard input is a pipe that is closed already, unless there is a console.
 
     Args:
         args: program and arguments.
         io: receives what it prints, on the loop's thread.
         env: its environment.
+        console: what it reads; and what it prints on, if it is a terminal.
     """
 
-    def __init__(self, args: Sequence[str], io: ProcessIO, *, env: Mapping[str, str]) -> None:
+    def __init__(
+        self, args: Sequence[str], io: ProcessIO, *, env: Mapping[str, str], console: Console | None = None
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._io = io
-        self._open = 3  # two streams and the process itself
+        self._open = 1  # the process itself, and each stream
         self._finished: asyncio.Future[None] = self._loop.create_future()
         self._failure: Exception | None = None
-        self._process = _start(args, env)
+        self._process = _start(args, env, console or Console())
         self.pid = self._process.pid
         self._pidfd = os.pidfd_open(self.pid)
         self._loop.add_reader(self._pidfd, self._exited)
-        assert self._process.stdout is not None
-        assert self._process.stderr is not None
-        self._pump(self._process.stdout.fileno(), "stdout")
-        self._pump(self._process.stderr.fileno(), "stderr")
+        if self._process.stdout is not None:
+            self._pump(self._process.stdout.fileno(), "stdout")
+        if self._process.stderr is not None:
+            self._pump(self._process.stderr.fileno(), "stderr")
 
     async def wait(self) -> int:
         """Wait for the end of the process and of its output; returns the exit code, negative for a signal.
@@ -62,6 +65,7 @@ class PumpedProcess:
             return
 
     def _pump(self, fd: int, stream: LogStream) -> None:
+        self._open += 1
         os.set_blocking(fd, False)
         self._loop.add_reader(fd, self._reader(fd, stream))
 
@@ -93,20 +97,21 @@ class PumpedProcess:
             return
         os.close(self._pidfd)
         for pipe in (self._process.stdout, self._process.stderr):
-            assert pipe is not None
-            pipe.close()
+            if pipe is not None:
+                pipe.close()
         self._finished.set_result(None)
 
 
-def _start(args: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+def _start(args: Sequence[str], env: Mapping[str, str], console: Console) -> subprocess.Popen[bytes]:
     reading, writing = os.pipe()
     os.close(writing)
+    printing = subprocess.PIPE if console.stdout < 0 else console.stdout
     try:
         return subprocess.Popen(
             args,
-            stdin=reading,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=reading if console.stdin < 0 else console.stdin,
+            stdout=printing,
+            stderr=printing,
             bufsize=0,
             env=dict(env),
             start_new_session=True,

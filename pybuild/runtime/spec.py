@@ -173,7 +173,7 @@ def _process(process: ProcessSpec, host: HostFacts) -> JsonObject:
     granted = sorted(host.capabilities if insecure else host.capabilities.intersection(DEFAULT_CAPABILITIES))
     kinds = ("bounding", "permitted", "effective", *(("inheritable", "ambient") if insecure else ()))
     result: JsonObject = {
-        "terminal": False,
+        "terminal": process.terminal,
         "user": {"uid": process.uid, "gid": process.gid, "additionalGids": list(process.additional_gids)},
         "args": list(process.args),
         "env": list(process.env),

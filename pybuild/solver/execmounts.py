@@ -17,15 +17,18 @@ from pathlib import Path
 from typing import Self, assert_never
 
 from pybuild.errors import SecretNotFound, SolveError
-from pybuild.llb.mounts import NO_INPUT, BindMount, CacheMount, Mount, SecretMount, SshMount, TmpfsMount
+from pybuild.llb.mounts import NO_INPUT, BindMount, CacheMount, Mount, SecretMount, Sharing, SshMount, TmpfsMount
 from pybuild.llb.ops import ExecOp
 from pybuild.llb.paths import clean
 from pybuild.protocols import BoundMount, Ref, Session
 from pybuild.runtime.etcfiles import TARGETS as ETC_TARGETS
 from pybuild.runtime.mount import mounted
 from pybuild.solver.mountpoints import MountPoints, nested, resolve_in
+from pybuild.store.cachemounts import CacheDirectory
+from pybuild.store.overlay import scratch_overlay
 from pybuild.store.store import Store
 from pybuild.store.tree import LayeredTree
+from pybuild.store.treecopy import copy_attributes
 
 MAX_SECRET_BYTES = 500 * 1024
 _LOCK_POLL_SECONDS = 0.05
@@ -42,6 +45,7 @@ class ExecMounts:
         inputs: the trees of its inputs.
         hold: called with the key of every snapshot made here, so that the build's lease keeps it.
         fresh_caches: forget the step's cache mounts first (a step that runs with its cache switched off).
+        discard: what is written into cache mounts is thrown away, and nobody waits for them.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class ExecMounts:
         hold: Callable[[str], None],
         *,
         fresh_caches: bool = False,
+        discard: bool = False,
     ) -> None:
         self._store = store
         self._session = session
@@ -62,6 +67,7 @@ class ExecMounts:
         self._inputs = inputs
         self._hold = hold
         self._fresh_caches = fresh_caches
+        self._throw_away = discard
         self._stack = ExitStack()
         self._caches: dict[tuple[str, str], Path] = {}
         self._counter = 0
@@ -179,21 +185,37 @@ class ExecMounts:
         if tree is None:
             if self._fresh_caches:
                 self._store.cache_mounts.forget(mount.cache_id, base)
-            tree = self._acquire_cache(mount, base)
+            tree = self._peek_cache(mount, base) if self._throw_away else self._acquire_cache(mount, base)
             self._caches[mount.cache_id, base] = tree
         return self._bind(mount.target, tree, mount.selector, readonly=mount.readonly)
 
     def _acquire_cache(self, mount: CacheMount, base: str) -> Path:
+        taken = self._wait_for_cache(mount, base, mount.sharing)
+        self._stack.callback(taken.release)
+        return taken.path
+
+    def _wait_for_cache(self, mount: CacheMount, base: str, sharing: Sharing) -> CacheDirectory:
         def populate(target: Path) -> None:
             if base:
                 copy_tree(LayeredTree(self._store.snapshots.lowers(base)), target)
 
         while True:
-            taken = self._store.cache_mounts.try_acquire(mount.cache_id, base, mount.sharing, populate)
+            taken = self._store.cache_mounts.try_acquire(mount.cache_id, base, sharing, populate)
             if taken is not None:
-                self._stack.callback(taken.release)
-                return taken.path
+                return taken
             time.sleep(_LOCK_POLL_SECONDS)
+
+    def _peek_cache(self, mount: CacheMount, base: str) -> Path:
+        """The cache with a layer of memory over it. It is not held: somebody may look around for hours."""
+        taken = self._wait_for_cache(mount, base, Sharing.SHARED)
+        taken.release()
+        place = self._new_dir()
+        for name in ("upper", "work", "tree"):
+            (place / name).mkdir()
+        copy_attributes(taken.path, taken.path.lstat(), place / "upper")
+        spec = scratch_overlay(taken.path, place / "upper", place / "work")
+        self._stack.enter_context(mounted([spec], place / "tree"))
+        return place / "tree"
 
     def _bind(self, target: str, directory: Path, selector: str, *, readonly: bool) -> tuple[BoundMount, bool]:
         source = str(directory)

@@ -78,7 +78,7 @@ async def run_exec(step: Step, mounts: ExecMounts, executor: Executor, sink: Pro
     """
     op = step.vertex.op
     assert isinstance(op, ExecOp)
-    process = await asyncio.to_thread(_process, op, mounts, step.vertex.metadata.resources)
+    process = await asyncio.to_thread(process_of, op, mounts, step.vertex.metadata.resources)
     output = StepOutput(step, sink, list(mounts.secrets.values()))
     container = f"pybuild-{os.urandom(8).hex()}"
     try:
@@ -116,7 +116,13 @@ def _why_not_started(op: ExecOp, mounts: ExecMounts) -> str:
     return f'there is no "{program}" in the image'
 
 
-def _process(op: ExecOp, mounts: ExecMounts, resources: LinuxResources | None) -> ProcessSpec:
+def process_of(op: ExecOp, mounts: ExecMounts, resources: LinuxResources | None) -> ProcessSpec:
+    """The process of a step in its open mounts; makes its working directory.
+
+    Raises:
+        SolveError: there is no such user.
+        SecretNotFound: a secret that it needs is not there.
+    """
     meta = op.meta
     user = resolve_user(mounts.root_tree, meta.user)
     _make_cwd(mounts.rootfs, meta.cwd, user)

@@ -7,21 +7,21 @@ when all of it succeeded, and everything is held by the build's lease from the m
 from __future__ import annotations
 
 import asyncio
-import shutil
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
 
-from pybuild.errors import CapabilityError, EngineUnavailable
+from pybuild.errors import CapabilityError, EngineUnavailable, ExecError
 from pybuild.llb.ops import BuildOp, DiffOp, ExecOp, FileOp, MergeOp, PassthroughOp, SourceOp
+from pybuild.llb.vertex import Vertex
 from pybuild.platform import Platform, host_platform, matches
 from pybuild.protocols import Executor, Lease, ProgressSink, Ref, Session
 from pybuild.runtime.emulation import registered, why_not
-from pybuild.solver.execmounts import ExecMounts
 from pybuild.solver.execstep import run_exec
 from pybuild.solver.filestep import run_file
 from pybuild.solver.mergestep import run_diff, run_merge
+from pybuild.solver.scene import Scene
 from pybuild.solver.scheduler import Brought, Made
 from pybuild.solver.sources import SourceSet
 from pybuild.solver.state import Step
@@ -41,6 +41,7 @@ class StepRunner:
         lease: the build's lease.
         work: an empty directory on a private memory file system, for mount points and secrets.
         sink: receives logs.
+        keep_failed: leave steps whose command fails as they are: they are `failed`, until `close`.
     """
 
     def __init__(
@@ -53,14 +54,38 @@ class StepRunner:
         lease: Lease,
         work: Path,
         sink: ProgressSink,
+        keep_failed: bool = False,
     ) -> None:
         self._store = store
         self._sources = sources
-        self._executor = executor
+        self.executor = executor
         self._session = session
         self._lease = lease
         self._work = work
         self._sink = sink
+        self._keep_failed = keep_failed
+        self.failed: list[Scene] = []
+
+    def scene(
+        self, vertex: Vertex, inputs: Sequence[Ref], *, fresh_caches: bool = False, discard: bool = False
+    ) -> Scene:
+        """The file system of an exec, to be opened; see `Scene`."""
+        work = self._work / f"step-{uuid.uuid4().hex}"
+        return Scene(
+            self._store,
+            self._session,
+            work,
+            vertex,
+            inputs,
+            self._hold,
+            fresh_caches=fresh_caches,
+            discard=discard,
+        )
+
+    def close(self) -> None:
+        """Clean up what was left of failed steps."""
+        while self.failed:
+            self.failed.pop().discard()
 
     async def fetch(self, step: Step) -> Brought:
         """See scheduler.Runner."""
@@ -80,7 +105,7 @@ class StepRunner:
         op = step.vertex.op
         match op:
             case ExecOp():
-                return await self._exec(step, op, inputs)
+                return await self._exec(step, inputs)
             case FileOp():
                 return await asyncio.to_thread(self._file, op, inputs)
             case MergeOp():
@@ -104,25 +129,20 @@ class StepRunner:
     def _hold(self, snapshot: str) -> None:
         self._lease.add("snapshot", snapshot)
 
-    async def _exec(self, step: Step, op: ExecOp, inputs: Sequence[Ref]) -> Made:
-        await asyncio.to_thread(_check_platform, step.vertex.constraints.platform)
-        work = self._work / f"step-{step.number}-{uuid.uuid4().hex[:8]}"
-        work.mkdir()
-        mounts = ExecMounts(self._store, self._session, work, op, inputs, self._hold, fresh_caches=step.no_cache)
-        active: dict[int, str] = {}
+    async def _exec(self, step: Step, inputs: Sequence[Ref]) -> Made:
+        await asyncio.to_thread(check_platform, step.vertex.constraints.platform)
+        scene = self.scene(step.vertex, inputs, fresh_caches=step.no_cache)
         try:
-            await asyncio.to_thread(mounts.__enter__)
-            active = mounts.outputs
-            try:
-                log = await run_exec(step, mounts, self._executor, self._sink)
-            finally:
-                await asyncio.shield(asyncio.to_thread(mounts.__exit__, None, None, None))
-        except BaseException:
-            await asyncio.shield(asyncio.to_thread(self._discard, active))
+            await asyncio.to_thread(scene.open)
+            log = await run_exec(step, scene.mounts, self.executor, self._sink)
+            await asyncio.shield(asyncio.to_thread(scene.close))
+        except BaseException as error:
+            if self._keep_failed and isinstance(error, ExecError):
+                self.failed.append(scene)
+            else:
+                await asyncio.shield(asyncio.to_thread(scene.discard))
             raise
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
-        return await asyncio.to_thread(self._commit, active, log)
+        return await asyncio.to_thread(self._commit, scene.mounts.outputs, log)
 
     def _file(self, op: FileOp, inputs: Sequence[Ref]) -> Made:
         active = run_file(self._store, op, inputs, self._hold)
@@ -142,12 +162,8 @@ class StepRunner:
                 size = self._store.snapshots.usage(name).size
         return Made(refs=refs, size=size)
 
-    def _discard(self, active: dict[int, str]) -> None:
-        for key in active.values():
-            self._store.snapshots.abandon(key)
 
-
-def _check_platform(platform: Platform | None) -> None:
+def check_platform(platform: Platform | None) -> None:
     """Whether a step's programs can run here.
 
     Raises:

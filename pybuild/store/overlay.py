@@ -184,6 +184,20 @@ def _escaped(path: Path) -> str:
     return text
 
 
+def scratch_overlay(lower: Path, upper: Path, work: Path) -> MountSpec:
+    """A directory with a layer over it that takes all changes, and that nobody keeps."""
+    options = [
+        "rw",
+        f"lowerdir={_escaped(lower)}",
+        f"upperdir={_escaped(upper)}",
+        f"workdir={_escaped(work)}",
+        "volatile",
+        *_FIXED_OPTIONS,
+        *(["userxattr"] if in_user_namespace() else []),
+    ]
+    return MountSpec(type="overlay", source="overlay", options=tuple(options))
+
+
 def in_user_namespace() -> bool:
     """Whether this process is in a user namespace of its own: overlayfs then keeps its marks in `user.overlay.*`."""
     try:

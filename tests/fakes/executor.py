@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from pybuild.protocols import BoundMount, ExitStatus, ProcessIO, ProcessSpec
+from pybuild.protocols import BoundMount, Console, ExitStatus, ProcessIO, ProcessSpec
 
 
 @attrs.frozen(kw_only=True)
@@ -44,7 +44,13 @@ class FakeExecutor:
         self._scripts[tuple(args)] = scripted
 
     async def run(
-        self, container_id: str, rootfs: Path, mounts: Sequence[BoundMount], process: ProcessSpec, io: ProcessIO
+        self,
+        container_id: str,
+        rootfs: Path,
+        mounts: Sequence[BoundMount],
+        process: ProcessSpec,
+        io: ProcessIO,
+        console: Console | None = None,
     ) -> ExitStatus:
         assert container_id not in self.running, "a container id must be unique"
         self.calls.append(process)
