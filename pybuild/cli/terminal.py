@@ -76,10 +76,10 @@ class Terminal:
             report(error)
         if self._interactive:
             self._take_terminal(resized)
-            ends = "; the build ends with it" if error is not None else ""
-            where = "as it was when it failed" if error is not None else "what is changed here is thrown away"
-            print(f"{_joined(command)} in {_one_line(name)}, {where}{ends}", file=sys.stderr)
-        sys.stderr.flush()
+            which, ends = f"in {_one_line(name)}", "what it changes is thrown away"
+            if error is not None:
+                which, ends = "in the step that failed, as it was then", "the build ends with it"
+            self.say(f"{_joined(command)} {which} ({ends})")
 
     def printed(self, stream: LogStream, data: bytes) -> None:
         """See Talker."""

@@ -16,7 +16,6 @@ from typing import TypeAlias
 
 import attrs
 
-from pybuild.digest import Digest
 from pybuild.errors import ExecError
 from pybuild.protocols import LogStream, ProgressEvent, Shell, SolveRequest, SolveResult
 
@@ -42,10 +41,10 @@ class Start:
 
 @attrs.frozen(kw_only=True)
 class Look:
-    """Open a shell in the file system of a step, by its digest; `before` as it finds it, otherwise as it leaves it."""
+    """Open a shell in the file system of a step: `viewpoint` has the parameters."""
 
     shell: Shell
-    step: Digest
+    step: str
     before: bool = False
 
 

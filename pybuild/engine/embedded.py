@@ -18,7 +18,7 @@ import attrs
 from pybuild.engine.entitlements import check_allowed
 from pybuild.engine.leftovers import sweep_workers
 from pybuild.engine.localbuild import Build
-from pybuild.errors import InternalError
+from pybuild.errors import ExecError, InternalError
 from pybuild.platform import host_platform, require_linux
 from pybuild.protocols import (
     EngineInfo,
@@ -155,8 +155,14 @@ class EmbeddedEngine:
         require_linux()
         check_allowed(request.graph, request.allow)
         build = Build(Store.open(self.root), request, session)
-        look = Look(shell=shell, step=find_step(build.graph, step).digest, before=before)
-        run_worker(attrs.evolve(self._start(request, build), look=look), session, sink, threading.Event(), talker)
+        look = Look(shell=shell, step=find_step(build.graph, step).digest if step else "", before=before)
+        start = attrs.evolve(self._start(request, build), look=look)
+        try:
+            run_worker(start, session, sink, threading.Event(), talker)
+        except ExecError as error:
+            if not before and error.vertex in (look.step, "" if build.head is None else build.head.vertex.digest):
+                error.hint = error.hint or "--before shows the file system that it starts from"
+            raise
 
     def _start(self, request: SolveRequest, build: Build) -> Start:
         from pybuild.engine.channel import Start

@@ -23,18 +23,13 @@ def find_step(graph: Graph, text: str) -> Vertex:
     Args:
         graph: as it is solved.
         text: a number of `listed`, the start of a digest, a target (its last step), FILE:LINE or :LINE (the last step
-            written there), a name, or a part of one; "" for the result.
+            written there), a name, or a part of one.
 
     Raises:
         TargetError: there is no such step, or several; lists those that there are.
     """
     steps = graph.vertices
-    if not steps:
-        raise TargetError("there is no step: the result is empty")
-    if not text:  # the result
-        head = graph.heads[0]
-        return steps[-1] if head is None else head.vertex
-    found = matching(steps, text)
+    found = matching(steps, text) if text else []
     if len(found) == 1:
         return found[0]
     if not found:
@@ -61,8 +56,9 @@ def matching(steps: Sequence[Vertex], text: str) -> list[Vertex]:
 
 
 def stage_of(vertex: Vertex) -> str:
-    """The target that a step belongs to, or ""."""
-    return dict(vertex.metadata.description).get(STAGE, "")
+    """The target or stage that a step belongs to, or ""."""
+    named = re.match(r"\[(\S+)(?: \d+/\d+)?\] ", vertex.metadata.name)
+    return dict(vertex.metadata.description).get(STAGE, "") or (named[1] if named else "")
 
 
 def is_at(vertex: Vertex, text: str) -> bool:

@@ -1,12 +1,11 @@
 """From where a shell looks at a step: an exec that stands in for it, and whose outputs nobody keeps.
 
-An exec is looked at with its own mounts and process. Everything else has neither, so it is seen as the next command
-would see it, or, where the result comes of it without one, as a container of the image would.
+An exec is looked at with its own mounts and process. Everything else has neither: the result is seen as a container of
+the image would see it, and any other step as the next command would.
 """
 
 from __future__ import annotations
 
-from pybuild.digest import Digest
 from pybuild.engine.imageresult import base_config
 from pybuild.engine.localbuild import Build
 from pybuild.errors import NotFound
@@ -17,26 +16,34 @@ from pybuild.llb.vertex import Edge, Graph, OutputIndex, Vertex
 from pybuild.llb.walk import primary_input
 from pybuild.oci.imageconfig import ContainerConfig
 
+_NOTHING = ExecOp(meta=ExecMeta(args=()), mounts=())
 
-def viewpoint(build: Build, step: Digest, *, before: bool) -> Vertex:
+
+def viewpoint(build: Build, step: str, *, before: bool) -> Vertex:
     """The exec in whose file system a shell looks at a step.
 
     Args:
         build: has the step in its graph.
-        step: the step's digest.
+        step: the step's digest, "" for the result.
         before: as the step finds everything; otherwise as it leaves it.
 
     Raises:
         NotFound: the graph has no such step.
     """
+    if not step:
+        return _root(Vertex(_NOTHING), build.head, _meta_of(build.config().config))
     vertex = next((vertex for vertex in build.graph.vertices if vertex.digest == step), None)
     if vertex is None:
         raise NotFound(f"step {step} is not in the graph any more", hint="what is built has changed; try again")
     if isinstance(vertex.op, ExecOp):
         return _exec(vertex, vertex.op, before=before)
     edge = Edge(vertex)
-    seen = (primary_input(edge) if before else edge) or None
-    op = ExecOp(meta=_meta(build, edge), mounts=(BindMount(target="/", input=NO_INPUT if seen is None else 0),))
+    return _root(vertex, primary_input(edge) if before else edge, _meta(build, edge))
+
+
+def _root(vertex: Vertex, seen: Edge | None, meta: ExecMeta) -> Vertex:
+    """An exec with a file system and nothing else."""
+    op = ExecOp(meta=meta, mounts=(BindMount(target="/", input=NO_INPUT if seen is None else 0),))
     return vertex.replace(op=op, inputs=() if seen is None else (seen,), visits=())
 
 
