@@ -105,7 +105,7 @@ class Terminal:
 
         before = termios.tcgetattr(self.stdin)
         self._kept.callback(termios.tcsetattr, self.stdin, termios.TCSADRAIN, before)
-        handler = signal.signal(signal.SIGWINCH, lambda *_: resized())
+        handler = signal.signal(signal.SIGWINCH, lambda _signal, _frame: resized())
         self._kept.callback(signal.signal, signal.SIGWINCH, handler)
 
     @staticmethod
