@@ -214,8 +214,11 @@ class Location:
         return Location, (self.frames, self.ranges, self.text, self._spans)
 
 
-def capture() -> Location:
+def capture(callers: int = _MAX_FRAMES - 1) -> Location:
     """The location of the innermost user code on the stack.
+
+    Args:
+        callers: how many of its callers to keep: looking for them costs more than the rest.
 
     Frames of this package, and of prefixes given to `skip_prefix`, are passed over. Where no user frame exists
     (an embedded interpreter, `python -c`) the outermost frame is taken.
@@ -228,7 +231,7 @@ def capture() -> Location:
     key: list[int] = []
     outermost = sys._getframe(1)
     frame: FrameType | None = outermost
-    while frame is not None and len(found) < _MAX_FRAMES:
+    while frame is not None and len(found) <= callers:
         code = frame.f_code
         user = _is_user_file.get(code.co_filename)
         if user is None:

@@ -63,7 +63,7 @@ def scratch() -> State:
         >>> scratch().write("/hello", "world")
         <State mkfile /hello>
     """
-    return State._make(None, EMPTY, None, capture())
+    return State._make(None, EMPTY, None, capture(callers=0))  # no step: nobody asks how it was reached
 
 
 @public

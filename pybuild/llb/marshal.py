@@ -90,11 +90,13 @@ def marshal(graph: Graph | Edge | None, options: MarshalOptions = NO_OPTIONS) ->
     if isinstance(graph, Graph):
         if len(graph.heads) != 1:
             raise DefinitionError(f"a definition has one result, this graph has {len(graph.heads)}")
-        graph = graph.heads[0]
-    if graph is None:
+    else:
+        graph = Graph([graph])
+    head = graph.heads[0]
+    if head is None:
         return Definition(ops=())
     with paused():
-        return _Marshaller(options).definition(graph)
+        return _Marshaller(options).definition(head, graph.vertices)
 
 
 class _Marshaller:
@@ -111,8 +113,7 @@ class _Marshaller:
         self._description: dict[str, str] = dict(options.metadata.description)
         self._made: dict[tuple[Metadata, frozenset[str]], Metadata] = {}
 
-    def definition(self, head: Edge) -> Definition:
-        vertices = Graph([head]).vertices
+    def definition(self, head: Edge, vertices: Sequence[Vertex]) -> Definition:
         platforms = platforms_of(vertices, self._platform)
         for vertex in vertices:
             try:

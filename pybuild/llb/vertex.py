@@ -78,7 +78,7 @@ class Vertex(Shown):
         put(self, "locations", tuple(locations))
         put(self, "visits", tuple(visits))
         put(self, "wire", wire)
-        below = tuple((edge.vertex.digest, edge.output) for edge in self.inputs)
+        below = tuple([(edge.vertex.digest, edge.output) for edge in self.inputs])
         put(self, "digest", digest_of(op._form, constraints._form, below))
 
     def __setattr__(self, name: str, value: object) -> None:

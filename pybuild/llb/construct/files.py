@@ -72,9 +72,7 @@ def file(
     """
     if not actions:
         raise DefinitionError("a file operation needs an action", locations=tuple(locations))
-    numbered = _Numbering()
-    numbered.add(FileChain(base, actions))
-    op, edges = numbered.op(), numbered.edges
+    op, edges = _numbered(base, actions)
     kept, numbers = [0] * len(edges), [0] * len(edges)  # of up to one input, as most have
     if len(edges) > 1:
         kept, numbers = united([(edge.vertex.digest, edge.output) for edge in edges])
@@ -87,6 +85,18 @@ def file(
         locations=locations,
         visits=[edges[number].vertex for number in file_visits(op.actions, len(edges))] if twins else (),
     )
+
+
+def _numbered(base: Edge | None, actions: Sequence[tuple[FileAction, CopySource]]) -> tuple[FileOp, list[Edge]]:
+    """The op with its numbers, and the edges that stand behind them."""
+    action = actions[0][0]
+    if len(actions) == 1 and not isinstance(action, CopyAction) and getattr(action, "owner", None) is None:
+        # Nearly all that is not a copy: there is nothing to look up and nothing to choose.
+        below, edges = (SCRATCH, []) if base is None else (0, [base])
+        return FileOp(actions=(action.replace(input=below, output=0),)), edges
+    numbered = _Numbering()
+    numbered.add(FileChain(base, actions))
+    return numbered.op(), numbered.edges
 
 
 @attrs.define

@@ -153,10 +153,10 @@ def _number(number: int) -> Encoder:
 
 
 def _embedded(number: int, message: Message) -> Encoder:
-    tag = varint(number << 3 | _LENGTH)
+    tag, inner = varint(number << 3 | _LENGTH), message.encode
 
     def encode(value: object) -> bytes:
-        data = message.encode(value)
+        data = inner(value)
         return tag + varint(len(data)) + data
 
     return encode
@@ -204,9 +204,12 @@ class Message:
         fields: plain fields by number, then the members of its oneof by number.
         get: takes the values of the fields, in this order, out of the graph's object; by default its attributes.
         encode: writes the object, where the rules of `get` do not do (a oneof scalar is written even at zero).
+
+    Attributes:
+        encode: makes the bytes of a value; raises DefinitionError for a text that is not valid Unicode.
     """
 
-    __slots__ = ("_encode", "_encoders", "_get", "by_name", "by_number", "fields", "name")
+    __slots__ = ("by_name", "by_number", "encode", "fields", "name")
 
     def __init__(
         self,
@@ -219,20 +222,7 @@ class Message:
         self.name, self.fields = name, tuple(fields)
         self.by_number: Mapping[int, Field] = {field.number: field for field in fields}
         self.by_name: Mapping[str, Field] = {field.name: field for field in fields}
-        self._encoders = tuple(field.encode for field in fields)
-        self._encode = encode
-        self._get = get or _attributes([field.attribute for field in fields])
-
-    def encode(self, value: Any) -> bytes:  # any object that has the attributes
-        """The bytes of `value`.
-
-        Raises:
-            DefinitionError: a text that is not valid Unicode.
-        """
-        if self._encode is not None:
-            return self._encode(value)
-        # This runs for every message.
-        return b"".join([encode(item) for encode, item in zip(self._encoders, self._get(value), strict=True) if item])
+        self.encode = encode or _fields([field.encode for field in fields], get or _attributes(fields))
 
     def decode(self, data: bytes, budget: Budget | None = None, *, depth: int = 0) -> Tree:
         """Read the bytes of a message.
@@ -252,11 +242,18 @@ class Message:
         return f"<message {self.name}>"
 
 
-def _attributes(names: Sequence[str]) -> Callable[[Any], Iterable[Any]]:
+def _attributes(fields: Sequence[Field]) -> Callable[[Any], Iterable[Any]]:
+    """Takes the values of the fields out of an object that has them as attributes."""
+    names = [field.attribute for field in fields]
     if not names:
         return lambda _value: ()
     get = attrgetter(*names)
     return get if len(names) > 1 else lambda value: (get(value),)
+
+
+def _fields(encoders: Sequence[Encoder], get: Callable[[Any], Iterable[Any]]) -> Encoder:
+    """Writes the fields one after the other; this runs for every message."""
+    return lambda value: b"".join([encode(item) for encode, item in zip(encoders, get(value), strict=True) if item])
 
 
 class Budget:
