@@ -1,0 +1,1 @@
+"""The builders that are measured side by side: pybuild, and what people use today."""
