@@ -21,6 +21,8 @@ TIMEOUT: Final = 10.0
 """Seconds that connecting may take."""
 _MAX_HEAD: Final = 64 << 10
 
+_ALERT: Final = "_ALERT_"
+
 Header = tuple[str, str]
 
 
@@ -46,11 +48,25 @@ def dial(address: Address, *, path: str = "/grpc", headers: Iterable[Header] = (
             raise
     except ssl.SSLError as error:
         raise EngineUnavailable(
-            f"{address}: TLS failed: {error.reason or error}", hint="check the certificates and the server's name"
+            f"{address}: {tls_failure(error)}", hint="check the certificates and the server's name"
         ) from error
     except OSError as error:
         raise _unreachable(address, error) from error
     return sock
+
+
+def tls_failure(error: ssl.SSLError) -> str:
+    """What went wrong, in words: a check of ours that failed, or the alert that the other side sent."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS failed: {error.verify_message}"
+    if is_alert(error):
+        return f"TLS failed: the engine says: {error.reason.partition(_ALERT)[2].replace('_', ' ').lower()}"
+    return f"TLS failed: {error.reason or error}"
+
+
+def is_alert(error: ssl.SSLError) -> bool:
+    """Whether the other side said what it does not like."""
+    return _ALERT in (error.reason or "")
 
 
 def _unreachable(address: Address, error: OSError) -> EngineUnavailable:

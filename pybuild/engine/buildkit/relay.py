@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-from pybuild.engine.buildkit.dial import complaint_of
+from pybuild.engine.buildkit.dial import complaint_of, is_alert, tls_failure
 
 _CHUNK: Final = 256 << 10
 T = TypeVar("T")
@@ -43,15 +43,19 @@ class Pipe:
             threading.Thread(target=self._copy, args=(source, target), daemon=True, name="pipe").start()
 
     def _copy(self, source: Stream, target: Stream) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        try:
             source.copy_to(target)
+        except ssl.SSLError as error:  # with TLS 1.3 a client learns only here that its certificate was refused
+            if is_alert(error):  # writing fails as well, and has nothing to say
+                self.reason = tls_failure(error)
+        except (OSError, ValueError):
+            pass  # it is over; who cares asks the calls that went over it
+        target.shutdown()  # wakes the other direction, which reads what is still there before it ends the source
         with self._lock:
             self._open -= 1
             last = not self._open
-        source.shutdown()
-        target.shutdown()
         if last:
-            self.reason = complaint_of(self._left.sock) or complaint_of(self._right.sock)
+            self.reason = self.reason or complaint_of(self._left.sock) or complaint_of(self._right.sock)
             self._left.sock.close()
             self._right.sock.close()
             if self._ended is not None:

@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -18,7 +19,9 @@ import pytest
 pytest.importorskip("grpc", reason="the extra pybuild[buildkit] is not installed")
 
 from pybuild.engine.buildkit.address import Address, Tls, docker_address, parse_address
+from pybuild.engine.buildkit.channel import Channel
 from pybuild.engine.buildkit.dial import command, dial
+from pybuild.engine.buildkit.pb.control_pb2 import InfoRequest, InfoResponse
 from pybuild.engine.buildkit.relay import Relay
 from pybuild.errors import EngineUnavailable
 
@@ -115,15 +118,17 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     new = ("req", "-newkey", "rsa:2048", "-nodes")
     openssl(*new, "-x509", "-days", "30", "-subj", "/CN=authority", "-keyout", "ca.key", "-out", "ca.pem")
     (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
-    for name, days in (("server", "30"), ("client", "30"), ("expired", "-1")):
+    signed = ("x509", "-req", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names")
+    for name in ("server", "client", "expired"):
         openssl(*new, "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.csr")
-        given = ("-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-extfile", "names")
-        if days == "-1":
-            given = (*given, "-not_before", "20200101000000Z", "-not_after", "20200102000000Z")
-        else:
-            given = (*given, "-days", days)
-        with contextlib.suppress(subprocess.CalledProcessError):  # an old openssl cannot make the expired one
-            openssl("x509", "-req", "-in", f"{name}.csr", "-out", f"{name}.pem", *given)
+        files = ("-in", f"{name}.csr", "-out", f"{name}.pem")
+        if name != "expired":
+            openssl(*signed, *files, "-days", "30")
+            continue
+        try:  # since OpenSSL 3.4
+            openssl(*signed, *files, "-not_before", "20200101000000Z", "-not_after", "20200102000000Z")
+        except subprocess.CalledProcessError:  # before, ending yesterday is allowed
+            openssl(*signed, *files, "-days", "-1")
     return folder
 
 
@@ -187,7 +192,32 @@ def test_tls_that_is_not_trusted(tls_server: Callable[[str], str], certificates:
 
 
 def test_tls_that_has_expired(tls_server: Callable[[str], str], certificates: Path) -> None:
-    if not (certificates / "expired.pem").exists():
-        pytest.skip("this openssl makes no certificate of the past")
-    with pytest.raises(EngineUnavailable, match="TLS failed"):
+    with pytest.raises(EngineUnavailable, match="TLS failed: certificate has expired"):
         dial(tls_address(tls_server("expired"), certificates))
+
+
+def test_a_client_whose_certificate_has_expired_is_told_so(
+    tls_server: Callable[[str], str], certificates: Path
+) -> None:
+    channel = Channel(tls_address(tls_server("server"), certificates, client="expired"))
+    with pytest.raises(EngineUnavailable, match="TLS failed: the engine says: certificate expired"):
+        channel.call("/moby.buildkit.v1.Control/Info", InfoRequest(), InfoResponse)
+    channel.close()
+
+
+def test_the_command_ends_with_code_69(tls_server: Callable[[str], str], certificates: Path, tmp_path: Path) -> None:
+    address = tls_address(tls_server("expired"), certificates)
+    (tmp_path / "Buildfile.py").write_text(
+        "from pybuild import scratch, target\n@target\ndef app():\n    return scratch().write('/f', 'x')\n"
+    )
+    text = f"{address}?cacert={certificates}/ca.pem&cert={certificates}/client.pem&key={certificates}/client.key"
+    done = subprocess.run(
+        [sys.executable, "-m", "pybuild", "--root", tmp_path / "store", "build", "--engine", text, "app"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 69, done.stderr
+    assert "error[engine-unavailable]" in done.stderr
+    assert "certificate has expired" in done.stderr
