@@ -10,18 +10,18 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlencode
 
 import urllib3
 
 from pybuild.errors import SourceFetchError
+from pybuild.registry.dockerconfig import TOKEN_USER
 
 Credentials = tuple[str, str] | None
 _PARAMETER: Final = re.compile(r'([A-Za-z][\w-]*)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _EARLY_SECONDS: Final = 10
-_TOKEN_USER: Final = "<token>"  # noqa: S105  # the word that says so, no secret
 _CLIENT: Final = "pybuild"
 
 
@@ -92,25 +92,42 @@ class Authorizer:
         return self._known[0]
 
     def _fetch(self, parameters: Mapping[str, str], scope: str) -> tuple[str, float]:
-        realm = parameters.get("realm", "")
-        if not realm.startswith(("https://", "http://")):
-            raise SourceFetchError(f'the registry names "{realm}" for tokens, which is not a URL')
-        fields = {"service": parameters.get("service", ""), "scope": scope}
-        pair = self._credentials()
-        try:
-            if pair is not None and pair[0] == _TOKEN_USER:
-                form = {**fields, "grant_type": "refresh_token", "refresh_token": pair[1], "client_id": _CLIENT}
-                answer = self._pool.request("POST", realm, fields=form, encode_multipart=False)
-            else:
-                headers = {} if pair is None else {"Authorization": _basic(pair)}
-                query = urlencode({name: value for name, value in fields.items() if value})
-                answer = self._pool.request("GET", f"{realm}?{query}", headers=headers)
-        except urllib3.exceptions.HTTPError as error:
-            raise SourceFetchError(f"cannot get a token from {realm}: {error}", transient=True) from error
-        if answer.status != 200:
-            hint = "log in with `docker login`" if answer.status in (401, 403) else ""
-            raise SourceFetchError(f"cannot get a token from {realm}: status {answer.status}", hint=hint)
-        return _token(answer.data, realm)
+        realm, service = parameters.get("realm", ""), parameters.get("service", "")
+        return fetch_token(self._pool, realm, service, [scope], self._credentials())
+
+
+def fetch_token(
+    pool: urllib3.PoolManager, realm: str, service: str, scopes: Sequence[str], credentials: Credentials
+) -> tuple[str, float]:
+    """A bearer token, and for how many seconds it is good.
+
+    Args:
+        pool: makes the request.
+        realm: the URL that gives tokens, from the registry's challenge.
+        service: the registry's name for itself, from there too.
+        scopes: what the token shall allow, such as `repository:library/debian:pull`.
+        credentials: user and password; a user `<token>` has an identity token; None asks as nobody in particular.
+
+    Raises:
+        SourceFetchError: there is none.
+    """
+    if not realm.startswith(("https://", "http://")):
+        raise SourceFetchError(f'the registry names "{realm}" for tokens, which is not a URL')
+    try:
+        if credentials is not None and credentials[0] == TOKEN_USER:
+            form = {"service": service, "scope": " ".join(scopes)}
+            form |= {"grant_type": "refresh_token", "refresh_token": credentials[1], "client_id": _CLIENT}
+            answer = pool.request("POST", realm, fields=form, encode_multipart=False)
+        else:
+            headers = {} if credentials is None else {"Authorization": _basic(credentials)}
+            query = urlencode([("service", service)] * bool(service) + [("scope", scope) for scope in scopes if scope])
+            answer = pool.request("GET", f"{realm}?{query}", headers=headers)
+    except urllib3.exceptions.HTTPError as error:
+        raise SourceFetchError(f"cannot get a token from {realm}: {error}", transient=True) from error
+    if answer.status != 200:
+        hint = "log in with `docker login`" if answer.status in (401, 403) else ""
+        raise SourceFetchError(f"cannot get a token from {realm}: status {answer.status}", hint=hint)
+    return _token(answer.data, realm)
 
 
 def _token(data: bytes, realm: str) -> tuple[str, float]:

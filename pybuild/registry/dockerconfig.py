@@ -18,7 +18,8 @@ from pybuild.errors import SourceFetchError
 
 DEFAULT_SERVER = "https://index.docker.io/v1/"
 _DEFAULT_HOSTS = ("docker.io", "index.docker.io", "registry-1.docker.io")
-_TOKEN_USER = "<token>"  # noqa: S105  # the word that says so, no secret
+TOKEN_USER = "<token>"  # noqa: S105  # the word that says so, no secret
+"""The user of credentials whose password is an identity token."""
 _HELPER_SECONDS = 30
 
 
@@ -82,7 +83,7 @@ def _mapping(value: object) -> dict[str, object]:
 def _from_entry(entry: Mapping[str, object]) -> tuple[str, str] | None:
     token = entry.get("identitytoken")
     if token:
-        return _TOKEN_USER, str(token)
+        return TOKEN_USER, str(token)
     user, password = str(entry.get("username") or ""), str(entry.get("password") or "")
     encoded = entry.get("auth")
     if encoded:

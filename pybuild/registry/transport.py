@@ -62,9 +62,7 @@ class _Server:
 
     def __init__(self, host: Host, credentials: Callable[[], Credentials]) -> None:
         self.host = host
-        self.pool = urllib3.PoolManager(
-            maxsize=8, retries=False, timeout=_TIMEOUT, ssl_context=_tls(host), headers=dict(host.headers)
-        )
+        self.pool = pool_for(host)
         self.authorizer = Authorizer(self.pool, credentials)
         self.reachable = True
 
@@ -202,6 +200,13 @@ class _Refused(Exception):
         super().__init__(error)
         self.error = error
         self.reachable = reachable
+
+
+def pool_for(host: Host) -> urllib3.PoolManager:
+    """Makes requests to a server with the certificates that are configured for it."""
+    return urllib3.PoolManager(
+        maxsize=8, retries=False, timeout=_TIMEOUT, ssl_context=_tls(host), headers=dict(host.headers)
+    )
 
 
 def wait(attempt: int, headers: Mapping[str, str]) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +17,7 @@ import pytest
 
 from pybuild import State, local, oci_layout, scratch, to_dir
 from pybuild._api import request_for, session_for
-from pybuild.engine.buildkit import Address, BuildKitEngine, Client, Export, Gateway, Result, connect
+from pybuild.engine.buildkit import Address, BuildKitEngine, Client, Export, Gateway, Result, Uploads, connect
 from pybuild.engine.buildkit.gateway import refs_of
 from pybuild.errors import CapabilityError, ExecError, PybuildError, RemoteError
 from pybuild.llb.marshal import marshal
@@ -22,6 +25,7 @@ from pybuild.protocols import OutputSpec
 from tests.buildkit.conftest import ROOT
 from tests.buildkit.test_engine import Log, run
 from tests.embedded.conftest import unique
+from tests.embedded.registry import registry, token_registry
 
 pytestmark = pytest.mark.docker
 
@@ -210,3 +214,59 @@ def test_a_definition_of_ten_thousand_steps(client: Client) -> None:
         return Result(refs={"": ""})
 
     client.build(function=function)
+
+
+def test_an_archive_as_the_context(client: Client, tmp_path: Path) -> None:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, data in (("Dockerfile", b"FROM scratch\nCOPY file /copied\n"), ("file", os.urandom(3_000_000))):
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    uploads = Uploads()
+    url = uploads.add(io.BytesIO(archive.getvalue()))
+    client.build(
+        frontend="dockerfile.v0",
+        options={"context": url},
+        services=[uploads],
+        exports=[Export("local", dest=tmp_path / "out")],
+    )
+    with tarfile.open(fileobj=io.BytesIO(archive.getvalue())) as tar:
+        member = tar.extractfile("file")
+        assert member is not None
+        assert (tmp_path / "out/copied").read_bytes() == member.read()
+
+
+@pytest.mark.parametrize("tokens_of", ["client", "engine"])
+def test_tokens_of_a_registry(
+    engine: BuildKitEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tokens_of: str
+) -> None:
+    """The client gets them, so the engine never sees the password; unless it is told not to."""
+    from pybuild import image
+
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "config"))
+    monkeypatch.setenv("BUILDKIT_NO_CLIENT_TOKEN", "0" if tokens_of == "client" else "1")
+    basic = base64.b64encode(b"joe:pw").decode()
+    text = unique()
+    with registry(tmp_path / "registry") as behind, token_registry(behind, f"Basic {basic}") as front:
+        (tmp_path / "config").mkdir()
+        (tmp_path / "config/config.json").write_text(json.dumps({"auths": {front.address: {"auth": basic}}}))
+        name = f"{front.address}/private/app:1"
+        run(engine, scratch().write("/f", text), OutputSpec(type="image", attrs=(("name", name), ("push", "true"))))
+        run(engine, scratch().copy(image(name).path("/f"), "/g"), to_dir(tmp_path / "out"))
+        assert (tmp_path / "out/g").read_text() == text
+        assert any("private%2Fapp%3Apull%2Cpush" in scope for scope in front.scopes)
+        assert {agent.startswith("python-urllib3") for agent in front.agents} == {tokens_of == "client"}
+
+
+def test_a_registry_that_knows_nobody_of_that_password(
+    engine: BuildKitEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pybuild import image
+
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "none"))
+    with token_registry("127.0.0.1:9", "Basic of-somebody") as front:
+        state = image(f"{front.address}/private/app:1")
+        with pytest.raises(PybuildError, match="status 401") as caught:
+            run(engine, state.write("/f", "x"))
+    assert caught.value.locations[0].frames[0].file == __file__

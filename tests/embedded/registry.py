@@ -196,6 +196,7 @@ def faulty(upstream: str) -> Iterator[FaultyRegistry]:
 
 
 class _TokenHandler(BaseHTTPRequestHandler):
+    default_request_version = "HTTP/1.0"  # who tries TLS gets an answer by which engines know that there is none
     server: TokenRegistry
 
     def do_GET(self) -> None:
@@ -204,6 +205,7 @@ class _TokenHandler(BaseHTTPRequestHandler):
         given = self.headers.get("Authorization", "")
         if parts.path == "/token":
             self.server.scopes.append(parts.query)
+            self.server.agents.append(self.headers.get("User-Agent", ""))
             granted = given == self.server.basic
             self._send(200 if granted else 401, {}, json.dumps({"token": "let-me-in", "expires_in": 300}).encode())
             return
@@ -246,6 +248,8 @@ class TokenRegistry(ThreadingHTTPServer):
         self.upstream = upstream
         self.basic = basic
         self.scopes: list[str] = []
+        self.agents: list[str] = []
+        """What the programs that asked for tokens call themselves."""
 
     @property
     def address(self) -> str:

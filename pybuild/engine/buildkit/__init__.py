@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pybuild.engine.buildkit.export import Export
     from pybuild.engine.buildkit.gateway import Gateway, Result
     from pybuild.engine.buildkit.services.filesync import LocalDir
+    from pybuild.engine.buildkit.services.upload import Uploads
 
 _HOME = {
     "address": ("Address", "Tls", "parse_address"),
@@ -34,6 +35,7 @@ _HOME = {
     "export": ("Export",),
     "gateway": ("Gateway", "Result"),
     "services.filesync": ("LocalDir",),
+    "services.upload": ("Uploads",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -48,6 +50,7 @@ __all__ = [
     "LocalDir",
     "Result",
     "Tls",
+    "Uploads",
     "Worker",
     "connect",
     "parse_address",

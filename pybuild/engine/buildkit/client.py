@@ -106,6 +106,7 @@ class Client:
         cache_exports: Sequence[CacheEntry] = (),
         entitlements: Sequence[str] = (),
         session: Session | None = None,
+        services: Sequence[Attachable] = (),
         progress: Callable[[pb.StatusResponse], object] = lambda _status: None,
         cancelled: threading.Event | None = None,
     ) -> dict[str, str]:
@@ -125,6 +126,7 @@ class Client:
             cache_exports: caches to write.
             entitlements: what steps may do that is not allowed by default.
             session: secrets, ssh agents and registry credentials that go beyond `secrets` and the user's own.
+            services: what else is offered, such as `Uploads`.
             progress: is called with each message about progress, from one thread.
             cancelled: set it from another thread to give up.
 
@@ -140,9 +142,9 @@ class Client:
 
         directories = {name: _local_dir(value) for name, value in (local_dirs or {}).items()}
         offered = session or LocalSession(secrets=dict(secrets or {}))
-        services = services_for(offered, directories, {name: Path(path) for name, path in (layouts or {}).items()})
-        services += targets_of(exports)
-        own = ClientSession(services, shared_key=shared_key(directories))
+        own_services = services_for(offered, directories, {name: Path(path) for name, path in (layouts or {}).items()})
+        own_services += [*targets_of(exports), *services]
+        own = ClientSession(own_services, shared_key=shared_key(directories))
         request = Request(
             definition=definition,
             frontend=frontend,

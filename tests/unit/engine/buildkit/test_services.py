@@ -10,15 +10,19 @@ import pytest
 
 pytest.importorskip("grpc", reason="the extra pybuild[buildkit] is not installed")
 
-from pybuild.engine.buildkit.pb import content_pb2
+from pybuild.engine.buildkit.pb import auth_pb2, content_pb2
 from pybuild.engine.buildkit.pb.fsutil_pb2 import Packet
 from pybuild.engine.buildkit.pb.secrets_pb2 import GetSecretRequest, GetSecretResponse
 from pybuild.engine.buildkit.pb.stat_pb2 import Stat
+from pybuild.engine.buildkit.pb.upload_pb2 import BytesMessage
+from pybuild.engine.buildkit.services.auth import Auth
 from pybuild.engine.buildkit.services.content import BlobDirectory, Content
 from pybuild.engine.buildkit.services.filesync import FileSync, LocalDir
 from pybuild.engine.buildkit.services.gofile import DIRECTORY, SYMLINK
 from pybuild.engine.buildkit.services.receiver import DirectoryReceiver
 from pybuild.engine.buildkit.services.secrets import Secrets
+from pybuild.engine.buildkit.services.tokenseed import TokenSeeds
+from pybuild.engine.buildkit.services.upload import Uploads
 from pybuild.errors import ExportError
 from pybuild.protocols import Refused
 
@@ -129,3 +133,73 @@ def test_content_is_read_by_digest_alone(tmp_path: Path) -> None:
         list(service.methods()["Write"](iter([b""]), ask))
     with pytest.raises(Refused, match="unknown store"):
         list(service.methods()["Info"](iter([b""]), {}))
+
+
+def authority(auth: Auth, host: str = "registry.example", salt: bytes = b"s" * 32) -> bytes:
+    """The public key that an engine with that salt is told."""
+    request = auth_pb2.GetTokenAuthorityRequest(Host=host, Salt=salt)
+    (answer,) = auth.methods()["GetTokenAuthority"](iter([request.SerializeToString()]), {})
+    return auth_pb2.GetTokenAuthorityResponse.FromString(answer).PublicKey
+
+
+def test_a_client_proves_that_it_is_the_authority_of_its_tokens(tmp_path: Path) -> None:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    auth = Auth(lambda _host: ("joe", "pw"), TokenSeeds(tmp_path))
+    request = auth_pb2.VerifyTokenAuthorityRequest(Host="registry.example", Salt=b"s" * 32, Payload=b"anything")
+    (answer,) = auth.methods()["VerifyTokenAuthority"](iter([request.SerializeToString()]), {})
+    signed = auth_pb2.VerifyTokenAuthorityResponse.FromString(answer).Signed
+    assert signed[64:] == b"anything"
+    Ed25519PublicKey.from_public_bytes(authority(auth)).verify(signed[:64], signed[64:])  # raises when it is wrong
+
+
+def test_keys_are_told_apart_by_client_host_and_engine_and_last(tmp_path: Path) -> None:
+    def client(folder: str, pair: tuple[str, str] | None = ("joe", "pw")) -> Auth:
+        return Auth(lambda _host: pair, TokenSeeds(tmp_path / folder))
+
+    one = authority(client("one"))
+    assert authority(client("one")) == one
+    assert authority(client("two")) != one
+    assert authority(client("one"), host="elsewhere.example") != one
+    assert authority(client("one"), salt=b"t" * 32) != one
+    assert authority(client("one", None)) == authority(client("two", None))  # nobody's tokens are for everybody
+    assert (tmp_path / "one/.token_seed").stat().st_mode & 0o777 == 0o600
+
+
+def test_seeds_are_those_of_docker(tmp_path: Path) -> None:
+    (tmp_path / ".token_seed").write_text('{\n  "a.example": {\n    "Seed": "AAECAwQFBgcICQoLDA0ODw=="\n  }\n}')
+    seeds = TokenSeeds(tmp_path)
+    assert seeds.seed("a.example") == bytes(range(16))
+    made = seeds.seed("b.example")
+    assert TokenSeeds(tmp_path).seed("a.example") == bytes(range(16))
+    assert TokenSeeds(tmp_path).seed("b.example") == made
+    (tmp_path / ".token_seed").write_text("{half")
+    assert len(TokenSeeds(tmp_path).seed("a.example")) == 16
+
+
+def test_client_side_tokens_can_be_switched_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BUILDKIT_NO_CLIENT_TOKEN", "1")
+    with pytest.raises(Refused) as caught:
+        authority(Auth(lambda _host: ("joe", "pw"), TokenSeeds(tmp_path)))
+    assert caught.value.code == "UNAVAILABLE"  # what makes an engine ask for credentials
+
+
+def test_uploads(tmp_path: Path) -> None:
+    data = os.urandom(2_500_000)
+    (tmp_path / "file").write_bytes(data)
+    uploads = Uploads()
+
+    def pull(url: str) -> bytes:
+        metadata = {"urlpath": ["/" + url.rpartition("/")[2]], "urlhost": ["buildkit-session"]}
+        answers = uploads.methods()["Pull"](iter([]), metadata)
+        return b"".join(BytesMessage.FromString(answer).data for answer in answers)
+
+    from_bytes, from_file = uploads.add(data), uploads.add(tmp_path / "file")
+    assert pull(from_bytes) == pull(from_bytes) == pull(from_file) == data
+    with (tmp_path / "file").open("rb") as stream:
+        once = uploads.add(stream)
+        assert pull(once) == data
+        with pytest.raises(Refused, match="read already"):
+            pull(once)
+    with pytest.raises(Refused, match="nothing is offered as http://buildkit-session/etc"):
+        pull("http://buildkit-session/../etc")
