@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pybuild._boundary import public
 from pybuild.engine.entitlements import parse_allowed
 from pybuild.errors import EngineUnavailable, PybuildError, TargetError
 from pybuild.llb.vertex import Graph
 from pybuild.platform import Platform, host_platform, parse_platform, require_linux
-from pybuild.protocols import OutputSpec, ProgressSink, SolveRequest
+from pybuild.protocols import CacheSpec, OutputSpec, ProgressSink, SolveRequest
 from pybuild.results.logs import LogKeeper
 from pybuild.results.result import BuildResult, Origin
 from pybuild.session.secrets import EnvironmentSecret, SecretValue
@@ -44,6 +44,8 @@ def build(
     ssh: Sequence[str] = (),
     no_cache: bool | Sequence[str] = False,
     allow: Sequence[str] = (),
+    cache_to: Sequence[str] = (),
+    cache_from: Sequence[str] = (),
 ) -> BuildResult:
     """Build a state or a target, and wait for it.
 
@@ -58,6 +60,8 @@ def build(
         ssh: agents that steps may use: "default" for your own, "ID=SOCKET", or "ID=KEYFILE,KEYFILE".
         no_cache: True runs every step; names of steps or targets run just those.
         allow: what steps may do beyond a sandbox: "network.host", "security.insecure", "device" or "device=NAME".
+        cache_to: caches to write for other machines, such as "type=registry,ref=NAME,mode=max"; see docs/cache.md.
+        cache_from: caches to look into, such as "type=registry,ref=NAME".
 
     Raises:
         SolveError: a step failed.
@@ -70,7 +74,16 @@ def build(
         >>> build(scratch().write("/hello", "world"), to_dir("out"))  # doctest: +SKIP
         <BuildResult no image: 1 of 1 steps ran, 0.1 s>
     """
-    state, request = _asked_for(target, output, args, platforms, no_cache, allow)
+    state, request = _asked_for(
+        target,
+        output,
+        args=args,
+        platforms=platforms,
+        no_cache=no_cache,
+        allow=allow,
+        cache_to=cache_to,
+        cache_from=cache_from,
+    )
     chosen = engine_for(engine)
     with session_for(secrets, ssh) as session, _progress(progress) as sink:
         keeper = LogKeeper(sink)
@@ -93,6 +106,8 @@ async def abuild(
     ssh: Sequence[str] = (),
     no_cache: bool | Sequence[str] = False,
     allow: Sequence[str] = (),
+    cache_to: Sequence[str] = (),
+    cache_from: Sequence[str] = (),
 ) -> BuildResult:
     """The same as `build`, for programs with an event loop; cancelling it stops the build and cleans up.
 
@@ -102,7 +117,16 @@ async def abuild(
         >>> asyncio.run(abuild(scratch().mkdir("/a")))  # doctest: +SKIP
         <BuildResult no image: 1 of 1 steps ran, 0.1 s>
     """
-    state, request = _asked_for(target, output, args, platforms, no_cache, allow)
+    state, request = _asked_for(
+        target,
+        output,
+        args=args,
+        platforms=platforms,
+        no_cache=no_cache,
+        allow=allow,
+        cache_to=cache_to,
+        cache_from=cache_from,
+    )
     chosen = engine_for(engine)
     with session_for(secrets, ssh) as session, _progress(progress) as sink:
         keeper = LogKeeper(sink)
@@ -115,15 +139,15 @@ async def abuild(
 def _asked_for(
     target: State | Target[...],
     output: OutputSpec | Sequence[OutputSpec] | None,
+    *,
     args: Mapping[str, object] | None,
-    platforms: Sequence[str],
     no_cache: bool | Sequence[str],
-    allow: Sequence[str],
+    **options: Any,
 ) -> tuple[State, SolveRequest]:
     from pybuild.dsl.state import State
 
     steps = ("*",) if no_cache is True else tuple(no_cache or ())
-    request = request_for(target, output, args=args, platforms=platforms, no_cache=steps, allow=allow)
+    request = request_for(target, output, args=args, no_cache=steps, **options)
     return (target if isinstance(target, State) else target(**(args or {}))), request
 
 
@@ -176,6 +200,8 @@ def request_for(
     passes: tuple[str, ...] | None = None,
     squash: str = "",
     allow: Sequence[str] = (),
+    cache_to: Sequence[str | CacheSpec] = (),
+    cache_from: Sequence[str | CacheSpec] = (),
 ) -> SolveRequest:
     """The request to an engine that builds `target`."""
     from pybuild.dsl.state import State
@@ -200,7 +226,17 @@ def request_for(
         passes=passes,
         squash=squash,
         allow=parse_allowed(allow),
+        cache_to=_caches(cache_to, "--cache-to"),
+        cache_from=_caches(cache_from, "--cache-from"),
     )
+
+
+def _caches(given: Sequence[str | CacheSpec], flag: str) -> tuple[CacheSpec, ...]:
+    if not given:
+        return ()
+    from pybuild.remotecache.spec import parse_cache_specs
+
+    return parse_cache_specs(given, flag)
 
 
 def _one_platform(platforms: Sequence[str], state: State) -> Platform:

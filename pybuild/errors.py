@@ -281,6 +281,12 @@ class ExportError(OutsideError):
     code = "export"
 
 
+class CacheImportError(OutsideError):
+    """A cache that another build has written cannot be had, or is not what it should be."""
+
+    code = "cache"
+
+
 class SecretNotFound(SolveError):
     """A step needs a secret that the client does not offer."""
 

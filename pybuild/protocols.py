@@ -31,6 +31,7 @@ from pybuild.progress import StepStarted as StepStarted
 from pybuild.progress import StepState as StepState
 from pybuild.progress import StepStatus as StepStatus
 from pybuild.progress import Warned as Warned
+from pybuild.request import CacheSpec as CacheSpec
 from pybuild.request import ExportResult as ExportResult
 from pybuild.request import ImagePatch as ImagePatch
 from pybuild.request import OutputSpec as OutputSpec
@@ -442,6 +443,8 @@ class ExportInput:
     """What the definition's own steps say of themselves, oldest first. None: the config's history is complete."""
     base_images: tuple[str, ...] = ()
     """References of the images that the build used: their registries have their layers already."""
+    inline_cache: Callable[[Sequence[str]], bytes] | None = None
+    """What the image's config shall say of the build's steps, given the snapshots of its layers, bottom first."""
 
 
 class Exporter(Protocol):

@@ -76,6 +76,17 @@ class Shell:
 
 
 @attrs.frozen(kw_only=True)
+class CacheSpec(Shown):
+    """One `--cache-to` or `--cache-from`: the kind of cache, and its attributes."""
+
+    type: str
+    attrs: tuple[tuple[str, str], ...] = ()
+
+    def __str__(self) -> str:
+        return ",".join((f"type={self.type}", *(f"{name}={value}" for name, value in self.attrs)))
+
+
+@attrs.frozen(kw_only=True)
 class SolveRequest:
     """One build.
 
@@ -92,6 +103,8 @@ class SolveRequest:
         squash: the range of steps whose layers shall become one (see passes/squash.py), "" for none.
         allow: what steps may do beyond a sandbox (see engine/entitlements.py).
         on_error: what to open in a step whose command fails, before the build ends with its error.
+        cache_to: where to write what this build knows, for other builds.
+        cache_from: caches that other builds have written.
     """
 
     graph: Graph
@@ -106,6 +119,8 @@ class SolveRequest:
     squash: str = ""
     allow: tuple[str, ...] = ()
     on_error: Shell | None = None
+    cache_to: tuple[CacheSpec, ...] = ()
+    cache_from: tuple[CacheSpec, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

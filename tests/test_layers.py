@@ -34,6 +34,7 @@ LAYERS: dict[str, int] = {
     "dsl": 5,
     "source": 5,
     "exporter": 5,
+    "remotecache": 5,
     "solver": 6,
     "engine": 7,
     "results": 8,
@@ -45,7 +46,7 @@ LAYERS: dict[str, int] = {
     "__main__": 8,
 }
 DEFINITION = {"frontend", "dsl"}
-EXECUTION = {"store", "runtime", "registry", "session", "source", "exporter", "solver"}
+EXECUTION = {"store", "runtime", "registry", "session", "source", "exporter", "remotecache", "solver"}
 
 #: Sanctioned upward imports, made late: `State.build()` hands over to the API and returns its result, engines tell
 #: the package's version, errors look in a notebook as on the command line,
@@ -65,6 +66,8 @@ SAME_LAYER = {
     ("viz", "protocols"),
     ("viz", "passes"),
     ("exporter", "source"),
+    ("remotecache", "exporter"),
+    ("remotecache", "source"),
 }
 
 THIRD_PARTY = {

@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="name of the image, for outputs that have names",
     )
+    flags.add_caches(parser)
     add("--no-cache", action="store_true", help="run every step")
     add("--no-cache-filter", metavar="NAME", action="append", default=[], help="run the steps of these targets again")
     add(
@@ -139,6 +140,8 @@ def _check(options: argparse.Namespace, outputs: Sequence[OutputSpec]) -> None:
         _check_graph(Path(options.graph))
     flags.platforms_of(options)
     flags.allowed(options)
+    flags.caches(options, "--cache-to")
+    flags.caches(options, "--cache-from")
     passflags.passes_of(options)
     from pybuild.oci.reference import parse_reference
 
@@ -195,6 +198,8 @@ def _build(
         passes=passflags.passes_of(options),
         squash=options.squash,
         allow=flags.allowed(options),
+        cache_to=flags.caches(options, "--cache-to"),
+        cache_from=flags.caches(options, "--cache-from"),
     )
     request = attrs.evolve(request, target=loaded.name)
     if loaded.epoch is not None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pybuild.dsl.buildfile import Buildfile
     from pybuild.dsl.state import State
     from pybuild.dsl.target import Target
-    from pybuild.protocols import OutputSpec
+    from pybuild.protocols import CacheSpec, OutputSpec
     from pybuild.session.local import LocalSession
     from pybuild.session.secrets import EnvironmentSecret, SecretValue
     from pybuild.store.store import Store
@@ -262,6 +262,40 @@ def allowed(options: argparse.Namespace) -> tuple[str, ...]:
 
     with value_of("--allow"):
         return parse_allowed(options.allow)
+
+
+def add_caches(parser: argparse.ArgumentParser) -> None:
+    """Caches of other machines."""
+    add = parser.add_argument
+    add(
+        "--cache-to",
+        metavar="DEST",
+        action="append",
+        default=[],
+        help="write a cache for other builds: type=registry,ref=NAME,mode=max, type=local,dest=DIRECTORY, type=inline",
+    )
+    add(
+        "--cache-from",
+        metavar="PLACE",
+        action="append",
+        default=[],
+        help="look into a cache: type=registry,ref=NAME, type=local,src=DIRECTORY, or the name of an image",
+    )
+
+
+def caches(options: argparse.Namespace, flag: str) -> tuple[CacheSpec, ...]:
+    """What `--cache-to` or `--cache-from` names, checked.
+
+    Raises:
+        UsageError: one of them is wrong.
+    """
+    given = getattr(options, flag[2:].replace("-", "_"))
+    if not given:
+        return ()
+    from pybuild.remotecache.spec import parse_cache_specs
+
+    with value_of(flag):
+        return parse_cache_specs(given, flag)
 
 
 def secrets(options: argparse.Namespace) -> dict[str, SecretValue | EnvironmentSecret]:

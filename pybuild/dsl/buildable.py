@@ -30,6 +30,8 @@ class Buildable(ABC):  # noqa: B024  # a part of State, never made alone
         ssh: Sequence[str] = (),
         no_cache: bool | Sequence[str] = False,
         allow: Sequence[str] = (),
+        cache_to: Sequence[str] = (),
+        cache_from: Sequence[str] = (),
     ) -> BuildResult:
         """Build this state; see `pybuild.build`.
 
@@ -50,6 +52,8 @@ class Buildable(ABC):  # noqa: B024  # a part of State, never made alone
             ssh=ssh,
             no_cache=no_cache,
             allow=allow,
+            cache_to=cache_to,
+            cache_from=cache_from,
         )
 
     @property

@@ -12,12 +12,15 @@ import socket
 import struct
 import threading
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
 from pybuild.errors import ExecError
 from pybuild.protocols import LogStream, ProgressEvent, Shell, SolveRequest, SolveResult
+
+if TYPE_CHECKING:
+    from pybuild.remotecache.imports import ImportedCache
 
 _LENGTH = struct.Struct("!Q")
 
@@ -32,6 +35,8 @@ class Start:
     slots: int
     pins: Mapping[str, str] = attrs.field(factory=dict[str, str])
     """What the client found out about sources: the worker must not see another version of them."""
+    caches: tuple[ImportedCache, ...] | None = None
+    """The caches that the client has read; None where it did not need them."""
     look: Look | None = None
     """A shell is all that is wanted."""
     stdin: int = -1

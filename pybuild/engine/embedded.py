@@ -102,12 +102,19 @@ class EmbeddedEngine:
         """
         require_linux()
         check_allowed(request.graph, request.allow)
+        if request.cache_to or request.cache_from:
+            from pybuild.engine.caches import check_caches
+
+            check_caches(request)
         started = time.time()
         store = Store.open(self.root)
         with store.leases.lease() as lease:
             build = Build(store, request, session)
             build.plan(learn=True)
-            if build.complete and not (request.outputs and self.rootless):
+            if request.cache_from and (request.cache_to or not build.complete):
+                build.import_caches(sink)
+                build.plan(learn=True)
+            if build.complete and not ((request.outputs or request.cache_to) and self.rootless):
                 done = build.finish_cached(lease, sink, started)
                 if done is not None:
                     sweep_workers(self.root)
@@ -168,4 +175,11 @@ class EmbeddedEngine:
         from pybuild.engine.channel import Start
 
         slots = max(2, len(os.sched_getaffinity(0)))
-        return Start(root=str(self.root), request=request, rootless=self.rootless, slots=slots, pins=build.sources.pins)
+        return Start(
+            root=str(self.root),
+            request=request,
+            rootless=self.rootless,
+            slots=slots,
+            pins=build.sources.pins,
+            caches=build.caches,
+        )

@@ -132,6 +132,8 @@ async def solve_in_worker(start: Start, session: Session, sink: ProgressSink, ho
     store = Store.open(Path(start.root))
     with store.leases.lease() as lease:
         build = await asyncio.to_thread(Build, store, start.request, session, start.pins)
+        if start.caches is not None:
+            build.import_caches(sink, start.caches)
         await asyncio.to_thread(build.plan, learn=True)
         reporter = Reporter(build.job, sink)
         async with execution(build, lease, session, sink, reporter, start) as (scheduler, runner):

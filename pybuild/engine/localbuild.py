@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from pybuild.digest import digest_of
 from pybuild.engine.buildrecord import keep
 from pybuild.engine.imageresult import image_references, layer_history, result_config
+from pybuild.engine.reported import reported
 from pybuild.llb.vertex import Edge, Graph
 from pybuild.oci.imageconfig import ImageConfig
 from pybuild.passes.pipeline import passes_named, run_passes
@@ -21,10 +21,6 @@ from pybuild.protocols import (
     Session,
     SolveRequest,
     SolveResult,
-    StepFinished,
-    StepStarted,
-    StepState,
-    StepStatus,
 )
 from pybuild.solver.contents import SnapshotContents
 from pybuild.solver.plan import Planner
@@ -35,6 +31,7 @@ from pybuild.store.store import Store
 
 if TYPE_CHECKING:
     from pybuild.protocols import Lease
+    from pybuild.remotecache.imports import ImportedCache
 
 _CANCEL_GRACE_SECONDS = 15.0
 
@@ -60,6 +57,7 @@ class Build:
         self.graph: Graph = run_passes(request.graph, context, passes_named(request.passes))
         self.job = Job(self.graph, request.no_cache)
         self.planner = Planner(store.cache, self.sources, SnapshotContents(store))
+        self.caches: tuple[ImportedCache, ...] | None = None
 
     def plan(self, *, learn: bool) -> None:
         """Decide on every step; `learn` stores what was found by content, for a faster next time."""
@@ -71,6 +69,21 @@ class Build:
         """Build these edges of the graph instead of its result; before planning."""
         self.graph = Graph(heads)
         self.job = Job(self.graph, self.request.no_cache)
+
+    def import_caches(self, sink: ProgressSink, caches: tuple[ImportedCache, ...] | None = None) -> None:
+        """Look into the caches that the request names, from now on; what cannot be read is a warning.
+
+        Args:
+            sink: receives the warnings.
+            caches: what another process has read of them for the same build.
+        """
+        if not self.request.cache_from:
+            return
+        from pybuild.engine.caches import read_caches
+        from pybuild.remotecache.imports import Imports
+
+        self.caches = read_caches(self.request, self._session, sink) if caches is None else caches
+        self.planner.imports = Imports(self.caches)
 
     @property
     def complete(self) -> bool:
@@ -106,6 +119,10 @@ class Build:
         """Export the result and say how everything went."""
         config = self.config()
         exports = tuple(self._export(ref, config, sink))
+        if self.request.cache_to:
+            from pybuild.engine.caches import export_caches
+
+            export_caches(self, ref, self._session, sink)
         keys = [step.keys[output] for step in self.job.steps if step.state == "cached" for output in step.keys]
         self.store.cache.touch(keys)
         steps = reporter.results()
@@ -130,29 +147,22 @@ class Build:
                 source_date_epoch=self.request.source_date_epoch,
                 layer_history=None if self.request.patch.base is not None else layer_history(self.head),
                 base_images=image_references(self.graph),
+                inline_cache=self._inline_cache(),
             )
             results.append(self._export_one(source, number, sink))
         return results
+
+    def _inline_cache(self) -> Callable[[Sequence[str]], bytes] | None:
+        if all(spec.type != "inline" for spec in self.request.cache_to):
+            return None
+        from pybuild.engine.caches import inline_cache
+
+        return inline_cache(self)
 
     def _export_one(self, source: ExportInput, number: int, sink: ProgressSink) -> ExportResult:
         """Write one output; in the progress it is a step as any other."""
         from pybuild.exporter import exporter_for
 
-        name = f"exporting {source.output.type} {source.output.dest}".rstrip()
-        step = digest_of("export", number)
-        begun = time.time()
-
-        def finished(state: StepState, error: str = "") -> None:
-            now = time.time()
-            sink.emit(StepFinished(digest=step, name=name, state=state, time=now, duration=now - begun, error=error))
-
-        sink.emit(StepStarted(digest=step, name=name, time=begun))
-        try:
-            result = exporter_for(source.output.type, self.store, self._session.credentials).export(
-                source, lambda text: sink.emit(StepStatus(digest=step, id=text, current=0, total=0, time=time.time()))
-            )
-        except Exception as error:
-            finished("failed", str(error))
-            raise
-        finished("done")
-        return result
+        label = f"exporting {source.output.type} {source.output.dest}".rstrip()
+        with reported(sink, f"{label} ({number + 1})" if number else label) as report:
+            return exporter_for(source.output.type, self.store, self._session.credentials).export(source, report)

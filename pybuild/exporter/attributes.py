@@ -1,15 +1,29 @@
-"""The attributes of one `--output`, read by name and checked: what nobody knows is an error, not ignored."""
+"""The attributes of an `--output` or `--cache-to`, read by name and checked: what nobody knows is an error."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import Protocol
 
 from pybuild.errors import ExportError
-from pybuild.protocols import OutputSpec
 
 _TRUE = frozenset({"1", "t", "true", "yes", "on"})
 _FALSE = frozenset({"0", "f", "false", "no", "off"})
+
+
+class Described(Protocol):
+    """What has attributes: an output, or a cache."""
+
+    @property
+    def type(self) -> str:
+        """The kind of output or cache."""
+        ...
+
+    @property
+    def attrs(self) -> Sequence[tuple[str, str]]:
+        """Names and values."""
+        ...
 
 
 class Attributes:
@@ -20,7 +34,7 @@ class Attributes:
         known: names that the exporter reads; `prefix.*` stands for all that begin with `prefix.`.
     """
 
-    def __init__(self, output: OutputSpec, known: Sequence[str]) -> None:
+    def __init__(self, output: Described, known: Sequence[str]) -> None:
         self._type = output.type
         self._values = dict(output.attrs)
         self._known = known

@@ -6,6 +6,7 @@ the user sets. Formats: OCI image specification, image manifest and config; Dock
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ import attrs
 from pybuild.digest import Digest, sha256
 from pybuild.oci import mediatypes
 from pybuild.oci.descriptor import Descriptor
-from pybuild.oci.imageconfig import History, ImageConfig, dump_image_config
+from pybuild.oci.imageconfig import CACHE_MEMBER, History, ImageConfig, dump_image_config
 from pybuild.protocols import ExportInput
 from pybuild.store.layers import Hold, Layer, LayerForm, layer_of
 from pybuild.store.store import Store
@@ -62,10 +63,10 @@ def assemble(
     keys = store.snapshots.parents(source.ref.snapshot) if source.ref.snapshot else ()
     layers = _layers(store, keys, form, hold)
     created = [_time(store.snapshots.stat(key).created, source.source_date_epoch) for key in keys]
-    config = _config(source, [layer.diff_id for layer in layers], created)
+    config = _with_cache(_config(source, [layer.diff_id for layer in layers], created), source, keys)
     config_bytes = dump_image_config(config)
     config_digest = sha256(config_bytes)
-    descriptors = tuple(_typed(layer.descriptor, oci=oci) for layer in layers)
+    descriptors = tuple(typed(layer.descriptor, oci=oci) for layer in layers)
     media_type = mediatypes.OCI_MANIFEST if oci else mediatypes.DOCKER_MANIFEST
     document: dict[str, object] = {
         "schemaVersion": 2,
@@ -120,6 +121,15 @@ def _config(source: ExportInput, diff_ids: Sequence[Digest], created: Sequence[s
     new = _own_history(source.layer_history, created[count if inherited else 0 :])
     latest = max(created[count if inherited else 0 :], default=base.created)
     return attrs.evolve(base, diff_ids=tuple(diff_ids), history=(*old, *new), created=latest)
+
+
+def _with_cache(config: ImageConfig, source: ExportInput, keys: Sequence[str]) -> ImageConfig:
+    """The config with what the build says of its steps, and never with what the base image says of its own."""
+    other = tuple(pair for pair in config.other if pair[0] != CACHE_MEMBER)
+    if source.inline_cache is not None:
+        text = base64.b64encode(source.inline_cache(keys)).decode()
+        other = (*other, (CACHE_MEMBER, json.dumps(text)))
+    return attrs.evolve(config, other=other)
 
 
 def complete_history(history: Sequence[History], created: Sequence[str]) -> tuple[History, ...]:
@@ -177,7 +187,8 @@ def _own_history(entries: Sequence[History], created: Sequence[str]) -> list[His
     return history
 
 
-def _typed(descriptor: Descriptor, *, oci: bool) -> Descriptor:
+def typed(descriptor: Descriptor, *, oci: bool) -> Descriptor:
+    """A layer with the media type that it has in OCI's documents, or in Docker's."""
     table = _OCI_TYPES if oci else _DOCKER_TYPES
     return attrs.evolve(descriptor, media_type=table.get(descriptor.media_type, descriptor.media_type))
 

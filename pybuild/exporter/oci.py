@@ -7,25 +7,23 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
 from collections.abc import Callable
-from typing import TYPE_CHECKING, BinaryIO, Final, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from pybuild.digest import Digest
 from pybuild.errors import ExportError
 from pybuild.exporter.attributes import Attributes
 from pybuild.exporter.destination import open_destination
 from pybuild.exporter.image import Image, assemble
-from pybuild.exporter.imageoptions import IMAGE_NAME, image_metadata, image_options, index_entry
-from pybuild.oci.document import as_object
+from pybuild.exporter.imageoptions import image_metadata, image_options, index_entry
+from pybuild.oci.layoutwriter import LAYOUT_FILE, LayoutWriter, index_document
 from pybuild.protocols import ExportInput, ExportResult
 from pybuild.store.tarwrite import Header, TarWriter
 
 if TYPE_CHECKING:
     from pybuild.store.store import Store
-
-_LAYOUT: Final = b'{"imageLayoutVersion":"1.0.0"}'
 
 
 class OciExporter:
@@ -74,7 +72,7 @@ class OciExporter:
         small = {image.descriptor.digest: image.manifest, image.config_digest: image.config}
         for digest in sorted({*small, *(layer.digest for layer in image.layers)}):
             self._add_blob(writer, digest, small.get(digest))
-        files = {"index.json": _index([descriptor]), "oci-layout": _LAYOUT}
+        files = {"index.json": index_document([descriptor]), "oci-layout": LAYOUT_FILE}
         if self.type == "docker":
             files["manifest.json"] = _docker_manifest(image, names)
         for name, content in sorted(files.items()):
@@ -93,55 +91,20 @@ class OciExporter:
     # ---------------------------------------------------------------------------------------- directory
 
     def _write_layout(self, dest: str, image: Image, descriptor: dict[str, object]) -> None:
-        """Add the image to a layout; blobs first, the index last, so that it never names what is not there."""
+        """Add the image to a layout; blobs first, the index last."""
         try:
-            blobs = os.path.join(dest, "blobs", "sha256")
-            os.makedirs(blobs, exist_ok=True)
+            layout = LayoutWriter(Path(dest))
             for layer in image.layers:
-                self._place_blob(blobs, layer.digest)
-            _place(os.path.join(blobs, image.config_digest.partition(":")[2]), image.config)
-            _place(os.path.join(blobs, image.descriptor.digest.partition(":")[2]), image.manifest)
-            _place(os.path.join(dest, "oci-layout"), _LAYOUT)
-            index = os.path.join(dest, "index.json")
-            _place(index, _index([*_others(index, descriptor), descriptor]))
+                if not layout.has(layer.digest):
+                    with self._store.content.open(layer.digest) as source:
+                        layout.copy(layer.digest, source)
+            layout.put(image.config_digest, image.config)
+            layout.put(image.descriptor.digest, image.manifest)
+            layout.name(descriptor)
         except OSError as error:
             raise ExportError(f'cannot write "{dest}": {error.strerror or error}') from error
-
-    def _place_blob(self, blobs: str, digest: Digest) -> None:
-        target = os.path.join(blobs, digest.partition(":")[2])
-        if os.path.exists(target):
-            return
-        staging = f"{target}.{os.urandom(4).hex()}.tmp"
-        with self._store.content.open(digest) as source, open(staging, "xb") as file:
-            shutil.copyfileobj(source, file, 1 << 20)
-        os.replace(staging, target)
-
-
-def _index(manifests: list[dict[str, object]]) -> bytes:
-    document = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": manifests}
-    return json.dumps(document, indent=2, ensure_ascii=False).encode()
-
-
-def _others(index: str, descriptor: dict[str, object]) -> list[dict[str, object]]:
-    """What an existing index holds beside images of the same name, or the same image."""
-    if not os.path.exists(index):
-        return []
-    with open(index, "rb") as file:
-        try:
-            found = json.load(file)["manifests"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise ExportError(f'"{index}" is not an image index') from error
-    name = _name_of(descriptor)
-    return [
-        entry
-        for entry in found
-        if entry.get("digest") != descriptor["digest"] and (not name or _name_of(entry) != name)
-    ]
-
-
-def _name_of(descriptor: dict[str, object]) -> object:
-    annotations = descriptor.get("annotations")
-    return as_object(annotations).get(IMAGE_NAME)
+        except ValueError as error:
+            raise ExportError(str(error)) from error
 
 
 def _docker_manifest(image: Image, names: list[str]) -> bytes:
@@ -153,10 +116,3 @@ def _docker_manifest(image: Image, names: list[str]) -> bytes:
         }
     ]
     return json.dumps(document, ensure_ascii=False).encode()
-
-
-def _place(path: str, content: bytes) -> None:
-    staging = f"{path}.{os.urandom(4).hex()}.tmp"
-    with open(staging, "xb") as file:
-        file.write(content)
-    os.replace(staging, path)

@@ -17,6 +17,8 @@ from pybuild.platform import Platform
 
 Pairs = tuple[tuple[str, str], ...]
 
+CACHE_MEMBER = "moby.buildkit.cache.v0"
+"""The member that tells which steps made the image: an inline cache, base64 of JSON (see remotecache/config.py)."""
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 

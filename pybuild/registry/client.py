@@ -48,10 +48,11 @@ class RegistryClient:
     Args:
         domain: as in references, with its port.
         credentials: gives user and password when the registry asks.
+        insecure: take certificates that cannot be verified, and plain HTTP.
     """
 
-    def __init__(self, domain: str, credentials: Callable[[], Credentials]) -> None:
-        self._transport = Transport(domain, hosts_for(domain), credentials, SourceFetchError)
+    def __init__(self, domain: str, credentials: Callable[[], Credentials], *, insecure: bool = False) -> None:
+        self._transport = Transport(domain, hosts_for(domain, insecure=insecure), credentials, SourceFetchError)
 
     def digest(self, reference: Reference) -> Digest | None:
         """The digest of the manifest that a tag stands for now; None when the registry does not tell.

@@ -7,6 +7,7 @@ derivation is specified in docs/cache-keys.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 import attrs
 
@@ -15,6 +16,9 @@ from pybuild.protocols import CacheLink, CacheStore
 from pybuild.solver.state import Step
 
 NO_INPUT = CacheLink(input_key="", input_index=-1, op_digest="", output=0)
+
+CONTENT: Final = "content"
+"""The selector of links from content keys: what of the input counts is in the key."""
 
 ContentOf = Callable[[Step, int], str | None]
 """The content key of (step, input number), or None when it cannot be had now."""
@@ -44,7 +48,7 @@ def definition_links(step: Step, output: int) -> list[CacheLink]:
 
 def content_link(step: Step, number: int, content: str, output: int) -> CacheLink:
     """The link over which input `number` leads to a result by its content."""
-    return _link(step, number, content, output, "content")
+    return _link(step, number, content, output, CONTENT)
 
 
 def _link(step: Step, number: int, key: str, output: int, selector: str) -> CacheLink:
@@ -113,6 +117,11 @@ def result_key(step: Step, output: int, nonce: str = "") -> str:
     links = definition_links(step, output)
     inputs = tuple((link.input_index, link.input_key, link.selector) for link in links)
     return digest_of("result", step.map.op_digest, output, inputs, nonce)
+
+
+def identified(step: Step) -> bool:
+    """Whether the keys of all inputs are known: only then does `result_key` stand for one thing."""
+    return all(step.input_key(number) is not None for number in range(len(step.inputs)))
 
 
 def missing_inputs(step: Step, cache: CacheStore) -> list[int]:

@@ -7,14 +7,17 @@ privileges. A cached build ends here. Mirrors what BuildKit's scheduler learns i
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pybuild.digest import digest_of
 from pybuild.llb.vertex import Vertex
 from pybuild.protocols import CacheLink, CacheStore, Plan, PlannedStep
 from pybuild.solver.cachemap import Selection
-from pybuild.solver.lookup import definition_links, find, missing_inputs
+from pybuild.solver.lookup import definition_links, find, identified, missing_inputs, result_key
 from pybuild.solver.state import Job, Step
+
+if TYPE_CHECKING:
+    from pybuild.remotecache.imports import Imports
 
 
 class Sources(Protocol):
@@ -44,12 +47,16 @@ class Planner:
         cache: the cache store.
         sources: all sources.
         contents: content keys of snapshots.
+
+    Attributes:
+        imports: caches that other builds have written, if there are any.
     """
 
     def __init__(self, cache: CacheStore, sources: Sources, contents: Contents) -> None:
         self.cache = cache
         self.sources = sources
         self.contents = contents
+        self.imports: Imports | None = None
 
     def plan(self, job: Job) -> list[tuple[str, list[CacheLink]]]:
         """Decide on every step.
@@ -63,6 +70,7 @@ class Planner:
                 step.state = "source"
                 key = self.sources.key(step.vertex)
                 step.keys = dict.fromkeys(step.needed or {0}, key)
+                self._look_into_imports(step)
                 continue
             learned += self.settle(step)
         return learned
@@ -72,15 +80,38 @@ class Planner:
         if step.no_cache:
             step.state, step.reason = "run", "its cache was switched off"
             return []
+        self._look_into_imports(step)
         match = find(step, self.cache, self.content_of)
         if match is None:
-            step.state = "maybe" if self._depends_on_content(step) else "run"
-            step.reason = self._why(step)
+            self._not_stored(step)
             return []
         step.state, step.keys = "cached", dict(match.keys)
         step.matched = "content" if match.by_content else "definition"
         step.reason = "equal content of its inputs" if match.by_content else "equal definition and inputs"
         return [(key, match.new_links[output]) for output, key in match.keys.items() if match.new_links[output]]
+
+    def _not_stored(self, step: Step) -> None:
+        """The store has no result: an imported cache may, and what stands on the step may be stored all the same."""
+        outputs = step.needed or {0}
+        keys = {output: result_key(step, output) for output in outputs} if identified(step) else {}
+        if keys and all(output in step.remote for output in outputs):
+            step.state, step.keys, step.matched = "cached", keys, "import"
+            step.reason = f"found in {step.remote[min(outputs)].spec}"
+            return
+        step.expected = keys
+        step.state = "maybe" if self._depends_on_content(step) else "run"
+        step.reason = self._why(step)
+
+    def _look_into_imports(self, step: Step) -> None:
+        if self.imports is None:
+            return
+        from pybuild.solver.imported import find_records
+
+        for output in step.needed or {0}:
+            step.records[output] = find_records(step, output, self.imports, self.content_of)
+            result = self.imports.result(step.records[output])
+            if result is not None and not step.distrusted:
+                step.remote[output] = result
 
     def content_of(self, step: Step, number: int) -> str | None:
         """The content key of an input, when its tree is at hand; None otherwise."""

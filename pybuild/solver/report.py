@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from pybuild.llb.vertex import Vertex, summary
-from pybuild.protocols import ProgressSink, StepFinished, StepResult, StepStarted, StepState
+from pybuild.protocols import ProgressSink, StepFinished, StepResult, StepStarted, StepState, Warned
 from pybuild.solver.state import Job, Step
 
 _TITLE_LIMIT = 400
@@ -55,6 +55,10 @@ class Reporter:
     def cached(self, step: Step) -> None:
         """A step did not have to run."""
         self._finish(step, "cached", time.time())
+
+    def warn(self, message: str, step: Step) -> None:
+        """Something about a step is worth knowing, and no error."""
+        self._sink.emit(Warned(message=f"{title(step.vertex)}: {message}", time=time.time()))
 
     def _finish(self, step: Step, state: StepState, started: float, *, size: int = -1, error: str = "") -> None:
         now = time.time()

@@ -126,6 +126,14 @@ class StepRunner:
             case _:
                 assert_never(op)
 
+    async def bring(self, step: Step, output: int) -> Ref:
+        """See scheduler.Runner."""
+        from pybuild.remotecache.bring import bring_result
+
+        with reporting_full(self._store.root):
+            credentials = self._session.credentials
+            return await asyncio.to_thread(bring_result, self._store, step.remote[output], credentials, self._hold)
+
     def _hold(self, snapshot: str) -> None:
         self._lease.add("snapshot", snapshot)
 

@@ -17,13 +17,14 @@ from typing import Any, Protocol
 import attrs
 
 from pybuild.digest import digest_of
-from pybuild.errors import PybuildError, SolveError
+from pybuild.errors import CacheImportError, PybuildError, SolveError
 from pybuild.protocols import (
     CacheLink,
     CacheRecord,
     CacheStore,
     Ref,
 )
+from pybuild.solver.imported import content_links
 from pybuild.solver.lookup import content_link, definition_links, result_key
 from pybuild.solver.plan import Planner
 from pybuild.solver.report import Reporter
@@ -55,6 +56,10 @@ class Runner(Protocol):
 
     async def execute(self, step: Step, inputs: Sequence[Ref]) -> Made:
         """Run a step on the trees of its inputs."""
+        ...
+
+    async def bring(self, step: Step, output: int) -> Ref:
+        """Bring a result in that an imported cache has. Raises CacheImportError: it is not there, or damaged."""
         ...
 
 
@@ -121,6 +126,7 @@ class Scheduler:
         self._slots = asyncio.Semaphore(slots)
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._fetches: dict[int, asyncio.Task[Ref]] = {}
+        self._brought: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._refs: dict[tuple[int, int], Ref] = {}
         self._failure: BaseException | None = None
 
@@ -169,7 +175,7 @@ class Scheduler:
             raise self._failure
 
     async def _stop_all(self) -> None:
-        tasks: list[asyncio.Task[Any]] = [*self._tasks.values(), *self._fetches.values()]
+        tasks: list[asyncio.Task[Any]] = [*self._tasks.values(), *self._fetches.values(), *self._brought.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -243,9 +249,14 @@ class Scheduler:
         made = self._refs.get((step.number, output))
         if made is not None:
             return made
+        if not step.settled:  # somebody else who needs it found its result gone
+            await self._finish(step)
+            return await self._ref(step, output)
         record = await asyncio.to_thread(self.holder.hold_result, step.keys[output])
+        if record is None and output in step.remote and not step.distrusted:
+            return await self._bring(step, output)
         if record is None:
-            # Collected between the look-up and now: the step simply runs again.
+            # Collected between the look-up and now, or its import is damaged: the step simply runs again.
             step.state, step.keys = "run", {}
             self._tasks.pop(step.number, None)
             await self._finish(step)
@@ -260,6 +271,41 @@ class Scheduler:
             task.add_done_callback(self._on_done)
             self._fetches[step.number] = task
         return task
+
+    async def _bring(self, step: Step, output: int) -> Ref:
+        """The tree of an imported result; when it cannot be had, that of the step, which runs."""
+        key = (step.number, output)
+        task = self._brought.get(key)
+        if task is None:
+            task = self._brought[key] = asyncio.create_task(self._bring_result(step, output))
+        try:
+            await asyncio.shield(task)
+        except CacheImportError as error:
+            if not step.distrusted:
+                step.distrusted = True
+                step.remote.clear()
+                self.reporter.warn(f"{error.message}; the step runs", step)
+        return await self._ref(step, output)
+
+    async def _bring_result(self, step: Step, output: int) -> None:
+        ref = await self.runner.bring(step, output)
+        await asyncio.to_thread(self._store_import, step, output, ref)
+        self._refs[step.number, output] = ref
+
+    def _store_import(self, step: Step, output: int, ref: Ref) -> None:
+        """From now on the store has the result as if the step had run here, when it ran there."""
+        assert self.planner.imports is not None
+        links = definition_links(step, output) + content_links(step, output, self.planner.imports)
+        record = CacheRecord(
+            result_key=step.keys[output],
+            ref=ref,
+            description=step.vertex.name,
+            created=step.remote[output].created,
+            last_used=time.time(),
+            usage_count=1,
+            duration=0.0,
+        )
+        self.cache.save(record, links)
 
     async def _fetch_source(self, step: Step) -> Ref:
         started = self.reporter.started(step)

@@ -6,13 +6,16 @@ which result keys were found, and why it has to run. Planning fills it in; the s
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import attrs
 
 from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Edge, Graph, Vertex
 from pybuild.solver.cachemap import CacheMap, cache_map
+
+if TYPE_CHECKING:
+    from pybuild.remotecache.imports import Records, RemoteResult
 
 State = Literal["source", "cached", "run", "maybe"]
 
@@ -22,7 +25,9 @@ class Step:
     """One vertex of a job.
 
     `keys` maps each needed output to the key of its result, once that is known: a source's own key, or the key of a
-    stored result. `matched` says by what a cached step was found.
+    stored result. `matched` says by what a cached step was found. `expected` are the keys that its results would have
+    if it ran: what stands on it may be stored although its own result is not any more. `records` are what imported
+    caches know it by, `remote` what they have of its results.
     """
 
     vertex: Vertex
@@ -32,9 +37,14 @@ class Step:
     needed: set[int] = attrs.field(factory=set[int])
     state: State = "run"
     keys: dict[int, str] = attrs.field(factory=dict[int, str])
-    matched: Literal["", "definition", "content"] = ""
+    expected: dict[int, str] = attrs.field(factory=dict[int, str])
+    matched: Literal["", "definition", "content", "import"] = ""
     reason: str = ""
     no_cache: bool = False
+    records: dict[int, Records] = attrs.field(factory=dict[int, "Records"])
+    remote: dict[int, RemoteResult] = attrs.field(factory=dict[int, "RemoteResult"])
+    distrusted: bool = False
+    """An imported result of it turned out to be damaged: what is imported is not asked again."""
 
     @property
     def is_source(self) -> bool:
@@ -53,9 +63,9 @@ class Step:
         return self.state in ("source", "cached")
 
     def input_key(self, number: int) -> str | None:
-        """The result key of input `number`, when known."""
+        """The result key of input `number`, when known; the one that it would have, while it is not there."""
         step, output = self.inputs[number]
-        return step.keys.get(output)
+        return step.keys.get(output) or step.expected.get(output)
 
 
 class Job:

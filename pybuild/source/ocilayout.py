@@ -9,16 +9,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from pybuild.errors import NotFound, SourceFetchError
+from pybuild.errors import SourceFetchError
 from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Vertex
 from pybuild.oci.descriptor import Descriptor
 from pybuild.oci.layout import Layout
 from pybuild.protocols import Session
 from pybuild.source.image import Named
+from pybuild.store.ingest import ingest
 from pybuild.store.store import Store
-
-_CHUNK = 1 << 20
 
 
 class LayoutImages:
@@ -49,7 +48,7 @@ class LayoutImages:
     def bring(self, vertex: Vertex, descriptors: Sequence[Descriptor]) -> Sequence[Callable[[], None]]:
         """See source.image.Images: copies each blob when it is waited for."""
         layout = self._layout(vertex)
-        return [partial(self._copy, layout, descriptor) for descriptor in descriptors]
+        return [partial(_copy, self._store, layout, descriptor) for descriptor in descriptors]
 
     def _layout(self, vertex: Vertex) -> Layout:
         if vertex.metadata.local_dir:
@@ -60,17 +59,6 @@ class LayoutImages:
             raise SourceFetchError(f"{vertex.name}: the directory of the layout is not known")
         return Layout(self._session.local_dir(name))
 
-    def _copy(self, layout: Layout, descriptor: Descriptor) -> None:
-        try:
-            self._store.content.info(descriptor.digest)
-        except NotFound:
-            pass
-        else:
-            return
-        with (
-            layout.blob(descriptor.digest).open("rb") as source,
-            self._store.content.writer(digest=descriptor.digest, size=descriptor.size) as blob,
-        ):
-            while data := source.read(_CHUNK):
-                blob.write(data)
-            blob.commit()
+
+def _copy(store: Store, layout: Layout, descriptor: Descriptor) -> None:
+    ingest(store, layout.blob(descriptor.digest), descriptor)

@@ -90,16 +90,9 @@ class RegistryImages:
         return [partial(future.result, None) for future in futures]
 
     def _download(self, reference: Reference, descriptor: Descriptor) -> None:
-        with self._store.locks.exclusive(f"blob:{descriptor.digest}"):
-            try:
-                self._store.content.info(descriptor.digest)
-            except NotFound:
-                pass
-            else:
-                return
-            with self._store.content.writer(digest=descriptor.digest, size=descriptor.size) as blob:
-                self._client(reference.domain).blob(reference, descriptor, blob)
-                blob.commit()
+        from pybuild.registry.download import download
+
+        download(self._store, self._client(reference.domain), reference, descriptor)
 
     def _look_up(self, reference: Reference) -> Descriptor:
         client = self._client(reference.domain)

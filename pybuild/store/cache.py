@@ -24,6 +24,10 @@ _QUERY = (
     "SELECT result_key FROM links WHERE input_key = ? AND op_digest = ? AND input_index = ? AND output = ?"
     " AND selector = ?"
 )
+_LINKS = (
+    "SELECT input_key, input_index, op_digest, output, selector FROM links WHERE result_key = ?"
+    " ORDER BY input_index, input_key, selector"
+)
 _SAVE = """
 INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (result_key) DO UPDATE SET snapshot = excluded.snapshot, description = excluded.description,
@@ -70,7 +74,7 @@ class SqliteCacheStore:
         with self._database.write() as connection:
             connection.execute(_SAVE, values)
             self.add_links(record.result_key, links)
-            for op_digest in {link.op_digest for link in links}:
+            for op_digest in {link.op_digest for link in links} if record.duration else ():
                 connection.execute("INSERT OR REPLACE INTO durations VALUES (?, ?)", (op_digest, record.duration))
 
     def add_links(self, result_key: str, links: Sequence[CacheLink]) -> None:
@@ -82,6 +86,14 @@ class SqliteCacheStore:
         ]
         with self._database.write() as connection:
             connection.executemany("INSERT OR IGNORE INTO links VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def links(self, result_key: str) -> Sequence[CacheLink]:
+        """All links that lead to a result, in a fixed order."""
+        rows = self._database.connection.execute(_LINKS, (result_key,)).fetchall()
+        return [
+            CacheLink(input_key=row[0], input_index=row[1], op_digest=row[2], output=row[3], selector=row[4])
+            for row in rows
+        ]
 
     def touch(self, result_keys: Iterable[str]) -> None:
         """Note that results were used just now, all in one transaction."""
