@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -20,7 +20,7 @@ from pybuild.protocols import CacheSpec
 
 Mode: TypeAlias = Literal["min", "max"]
 
-_PLACES: Final = {
+_PLACES: Final[Mapping[str, Mapping[str, str]]] = {
     "local": {"--cache-to": "dest", "--cache-from": "src"},
     "registry": dict.fromkeys(("--cache-to", "--cache-from"), "ref"),
 }

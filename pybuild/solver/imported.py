@@ -6,6 +6,7 @@ a step by can lead on in that cache although the store knows the step by another
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from pybuild.protocols import CacheLink
@@ -34,7 +35,7 @@ def find_records(step: Step, output: int, imports: Imports, content_of: ContentO
     if not step.inputs:
         return imports.roots(digest)
     reached = [_by_key(step, number, digest, imports) for number in range(len(step.inputs))]
-    found = frozenset.intersection(*reached)
+    found = _common(reached)
     slow = [number for number, spec in enumerate(step.map.inputs) if spec.by_content]
     if found or not slow or any(not reached[number] for number in range(len(reached)) if number not in slow):
         return found
@@ -42,12 +43,16 @@ def find_records(step: Step, output: int, imports: Imports, content_of: ContentO
         content = content_of(step, number)
         if content is not None:
             reached[number] |= imports.children(imports.roots(content), number, digest, CONTENT)
-    return frozenset.intersection(*reached)
+    return _common(reached)
 
 
 def _by_key(step: Step, number: int, digest: str, imports: Imports) -> Records:
     below, output = step.inputs[number]
     return imports.children(below.records.get(output, _NOTHING), number, digest, step.map.inputs[number].selector)
+
+
+def _common(sets: Sequence[Records]) -> Records:
+    return sets[0].intersection(*sets[1:])
 
 
 def content_links(step: Step, output: int, imports: Imports) -> list[CacheLink]:

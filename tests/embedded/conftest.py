@@ -32,7 +32,7 @@ def warm_root(base_layout: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 class Builder:
     """Builds on one store, and keeps what the builds said.
 
-    `ran` are the names of the steps that the last build executed, `log` is what they printed.
+    `ran` are the names of the steps that the last build executed, `log` is what they printed, `events` what it said.
     """
 
     class Log:
@@ -49,6 +49,7 @@ class Builder:
         self.result: SolveResult | None = None
         self.ran: list[str] = []
         self.log = ""
+        self.events: list[ProgressEvent] = []
         self._exports = 0
 
     def __call__(
@@ -61,9 +62,20 @@ class Builder:
         output: object = None,
         allow: Sequence[str] = (),
         platforms: Sequence[str] = (),
+        cache_to: Sequence[str] = (),
+        cache_from: Sequence[str] = (),
     ) -> SolveResult:
         log = self.Log()
-        request = request_for(state, output, no_cache=no_cache, allow=allow, platforms=platforms)  # type: ignore[arg-type]
+        self.events = log.events
+        request = request_for(
+            state,
+            output,  # type: ignore[arg-type]
+            no_cache=no_cache,
+            allow=allow,
+            platforms=platforms,
+            cache_to=cache_to,
+            cache_from=cache_from,
+        )
         try:
             with session_for(secrets, ssh) as session:
                 self.result = self.engine.run(request, session, log)
