@@ -22,6 +22,11 @@ CREATE TABLE IF NOT EXISTS snapshots (
 CREATE INDEX IF NOT EXISTS snapshots_by_parent ON snapshots (parent);
 CREATE INDEX IF NOT EXISTS snapshots_by_directory ON snapshots (directory);
 CREATE INDEX IF NOT EXISTS snapshots_by_flat ON snapshots (flat);
+CREATE TABLE IF NOT EXISTS flat_trees (
+    directory INTEGER PRIMARY KEY,
+    below TEXT NOT NULL,
+    level INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS snapshot_directories (id INTEGER PRIMARY KEY, last INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS leases (
     id TEXT PRIMARY KEY,

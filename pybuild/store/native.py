@@ -22,7 +22,7 @@ class NativeSnapshotter(SnapshotTable):
 
     def lowers(self, key: str) -> tuple[Path, ...]:
         """See protocols.Snapshotter: one complete tree."""
-        return self._layers(key)[:1]
+        return tuple([layer.tree for layer in self._layers(key)[:1]])
 
     def mounts(self, key: str) -> tuple[MountSpec, ...]:
         """See protocols.Snapshotter."""

@@ -1,23 +1,27 @@
 """Snapshots as overlayfs layers (mirrors containerd's overlay snapshotter).
 
 snapshots/<n>/fs holds what a snapshot changed, snapshots/<n>/work is overlayfs's scratch space. Overlayfs takes 500
-layers, and gets slower with each. Chains of any length work all the same: a snapshot whose chain reaches 100 layers
-gets a flattened tree of its own when it is committed (`flatten.py`), and `lowers` of everything above ends there.
+layers, and gets slower with each. Chains of any length work all the same: when a snapshot that has more than 100
+layers is committed, the topmost of them are merged into one tree (`flatten.py`), which everything above uses instead.
+Merged trees are merged again only with those of their own size or smaller (as a log-structured merge tree does), so
+the work and the space grow with n log n.
 The options of a mount may be longer than the page that mount(2) takes; `pybuild.runtime.mount` knows how to do it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from pybuild.errors import NotFound
 from pybuild.protocols import MountSpec, SnapshotKind
+from pybuild.store.attributes import OPAQUE_XATTRS
 from pybuild.store.database import Database
 from pybuild.store.flatten import flatten
-from pybuild.store.snapshots import EMPTY, Row, SnapshotTable
+from pybuild.store.snapshots import EMPTY, Flat, Layer, Row, SnapshotTable
 from pybuild.store.treecopy import copy_attributes, remove_tree
 
 #: Explicit, because kernels are built with other defaults. Without index, redirects and metacopy the layers hold
@@ -47,14 +51,14 @@ class OverlaySnapshotter(SnapshotTable):
 
     def lowers(self, key: str) -> tuple[Path, ...]:
         """See protocols.Snapshotter."""
-        return self._layers(key)
+        return tuple([layer.tree for layer in self._layers(key)])
 
     def mounts(self, key: str) -> tuple[MountSpec, ...]:
         """See protocols.Snapshotter. Mount an active snapshot once at a time; again after unmounting is fine."""
         row = self.row(key)
         if row is EMPTY:
             raise NotFound('snapshot "" not found')
-        layers = self._layers(key)
+        layers = self.lowers(key)
         active = row.kind is SnapshotKind.ACTIVE
         if len(layers) == 1:
             return (MountSpec(type="bind", source=str(layers[0]), options=("bind", "rw" if active else "ro")),)
@@ -85,11 +89,11 @@ class OverlaySnapshotter(SnapshotTable):
         if base.depth < self._max_layers:
             self._insert_shared(name, base, changes, base.depth + 1)
             return
-        with self._staging() as flat:
-            flatten((self._tree(changes.directory), *self._layers(parent)), flat / "fs")
-            self._insert_shared(name, base, changes, 1, flat)
+        own = Layer(self._tree(changes.directory), base.key, 0)
+        with self._merged([own, *self._layers(parent)]) as flat:
+            self._insert_shared(name, base, changes, flat.depth, flat)
 
-    def _insert_shared(self, name: str, base: Row, changes: Row, depth: int, flat: Path | None = None) -> None:
+    def _insert_shared(self, name: str, base: Row, changes: Row, depth: int, flat: Flat | None = None) -> None:
         with self._database.write():
             self.row(changes.key)  # still there, so its directory is
             self._insert(name, base, SnapshotKind.COMMITTED, shared=changes.directory, depth=depth, flat=flat)
@@ -101,20 +105,30 @@ class OverlaySnapshotter(SnapshotTable):
         if base.key:
             (staging / "work").mkdir(mode=0o711)
             # The topmost layer's root directory is the root directory of the merged tree.
-            below = self._layers(base.key)[0]
+            below = self._layers(base.key)[0].tree
             copy_attributes(below, below.lstat(), tree)
 
     def _seal(self, directory: Path) -> None:
         remove_tree(directory / "work")
 
     @contextmanager
-    def _flat_tree(self, row: Row) -> Generator[Path | None, None, None]:
+    def _flattened(self, row: Row) -> Generator[Flat | None, None, None]:
         if row.depth <= self._max_layers:
             yield None
             return
-        with self._staging() as flat:
-            flatten(self._layers(row.key), flat / "fs")
+        with self._merged(self._layers(row.key)) as flat:
             yield flat
+
+    @contextmanager
+    def _merged(self, layers: Sequence[Layer]) -> Generator[Flat, None, None]:
+        """The topmost of the layers as one tree, until the end of the block."""
+        count = _how_many([layer.level for layer in layers], max(self._max_layers // 3, 2))
+        merged, rest = layers[:count], layers[count:]
+        with self._staging() as staged:
+            opaque = OPAQUE_XATTRS[in_user_namespace()] if rest else None
+            flatten([layer.tree for layer in merged], staged / "fs", opaque=opaque)
+            level = max(layer.level for layer in merged) + 1
+            yield Flat(staged=staged, below=merged[-1].below, level=level, depth=len(rest) + 1)
 
     @staticmethod
     def _forget_last_mount(work: Path) -> None:
@@ -125,6 +139,14 @@ class OverlaySnapshotter(SnapshotTable):
                 remove_tree(marker)
         except PermissionError:
             return  # the one who mounts it can; this process only asks
+
+
+def _how_many(levels: Sequence[int], enough: int) -> int:
+    """How many of the topmost layers to merge: all up to a level, the lowest for which these are enough."""
+    for count, (level, below) in enumerate(pairwise(levels), 1):
+        if count >= enough and level != below:
+            return count
+    return len(levels)
 
 
 def probe_overlay(directory: Path) -> bool:

@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import attrs
 
@@ -30,16 +31,46 @@ from pybuild.store.treecopy import disk_usage, remove_tree
 _numbers = itertools.count(1)
 _ALL = "SELECT key, parent, kind, directory, flat, depth, created, labels FROM snapshots"
 _ONE = _ALL + " WHERE key = ?"
-_CHAIN = """
-WITH RECURSIVE chain (key, parent, directory, flat, number) AS (
-    SELECT key, parent, directory, flat, 0 FROM snapshots WHERE key = ?
+_PARENTS = """
+WITH RECURSIVE chain (key, parent, number) AS (
+    SELECT key, parent, 0 FROM snapshots WHERE key = ?
     UNION ALL
-    SELECT s.key, s.parent, s.directory, s.flat, number + 1 FROM chain JOIN snapshots s ON s.key = chain.parent
-    {stop}
+    SELECT s.key, s.parent, number + 1 FROM chain JOIN snapshots s ON s.key = chain.parent
 )
-SELECT {select} FROM chain ORDER BY number"""
-_PARENTS = _CHAIN.format(stop="", select="key") + " DESC"
-_LAYERS = _CHAIN.format(stop="WHERE chain.flat = 0", select="directory, flat")
+SELECT key FROM chain ORDER BY number DESC"""
+_STEP = """s.directory, s.flat, CASE s.flat WHEN 0 THEN s.parent ELSE coalesce(f.below, '') END, coalesce(f.level, 0)"""
+_LAYERS = f"""
+WITH RECURSIVE chain (directory, flat, below, level, number) AS (
+    SELECT {_STEP}, 0 FROM snapshots s LEFT JOIN flat_trees f ON f.directory = s.flat WHERE s.key = ?
+    UNION ALL
+    SELECT {_STEP}, number + 1 FROM chain JOIN snapshots s ON s.key = chain.below
+    LEFT JOIN flat_trees f ON f.directory = s.flat
+)
+SELECT directory, flat, below, level FROM chain WHERE directory OR flat ORDER BY number"""  # noqa: S608  # of constants
+
+
+class Layer(NamedTuple):
+    """One of the directories that a mount of a snapshot is made of.
+
+    Args:
+        tree: the directory.
+        below: the snapshot whose layers come under it; "" for none.
+        level: 0 for what one snapshot changed; one more than the highest in it for a merged tree.
+    """
+
+    tree: Path
+    below: str
+    level: int
+
+
+@attrs.frozen(kw_only=True)
+class Flat:
+    """The merged tree of the topmost layers of a snapshot, staged: see `Layer`. `depth` counts `lowers` with it."""
+
+    staged: Path
+    below: str
+    level: int
+    depth: int
 
 
 @attrs.frozen(kw_only=True)
@@ -121,6 +152,9 @@ class SnapshotTable(ABC):
             return Usage(size=int(known[0]), inodes=int(known[1]))
         try:
             size, inodes = disk_usage(self._tree(row.directory))
+            if row.flat:  # its files are links to those of the layers
+                more, count = disk_usage(self._tree(row.flat), directories_only=True)
+                size, inodes = size + more, inodes + count
         except FileNotFoundError as err:  # removed since its row was read
             raise NotFound(f'snapshot "{key}" not found') from err
         if row.kind is SnapshotKind.COMMITTED:
@@ -182,23 +216,32 @@ class SnapshotTable(ABC):
             raise StoreError(f'snapshot "{key}" is {row.kind.value}, only an active one can be committed')
         if self._exists(name):
             raise AlreadyExists(f'snapshot "{name}" already exists')
-        with self._flat_tree(row) as flat:
+        with self._flattened(row) as flat:
             self._seal(self._directory / str(row.directory))
             with self._database.write() as connection:
-                number = _next_number(connection) if flat is not None else 0
+                number = self._add_flat(connection, flat) if flat is not None else 0
                 text = json.dumps({**dict(row.labels), **(labels or {})}, sort_keys=True)
                 try:
                     changed = connection.execute(
                         "UPDATE snapshots SET key = ?, kind = ?, flat = ?, depth = ?, labels = ?, created = ?"
                         " WHERE key = ? AND kind = ?",
-                        (name, "committed", number, 1 if number else row.depth, text, time.time(), key, "active"),
+                        (
+                            name,
+                            "committed",
+                            number,
+                            flat.depth if flat is not None else row.depth,
+                            text,
+                            time.time(),
+                            key,
+                            "active",
+                        ),
                     ).rowcount
                 except sqlite3.IntegrityError:
                     raise AlreadyExists(f'snapshot "{name}" already exists') from None
                 if not changed:
                     raise NotFound(f'snapshot "{key}" not found')
                 if flat is not None:
-                    self._move(flat, number)
+                    self._move(flat.staged, number)
 
     def set_labels(self, key: str, labels: Mapping[str, str]) -> None:
         """Add or replace labels of a snapshot. A value that is a blob's digest keeps the blob as long as the snapshot.
@@ -238,7 +281,9 @@ class SnapshotTable(ABC):
         connection.execute("DELETE FROM snapshots WHERE key = ?", (row.key,))
         used = "SELECT 1 FROM snapshots WHERE directory = :n OR flat = :n LIMIT 1"
         numbers = (number for number in (row.directory, row.flat) if number)
-        return tuple(number for number in numbers if connection.execute(used, {"n": number}).fetchone() is None)
+        unused = tuple(number for number in numbers if connection.execute(used, {"n": number}).fetchone() is None)
+        connection.executemany("DELETE FROM flat_trees WHERE directory = ?", [(number,) for number in unused])
+        return unused
 
     def discard(self, numbers: Iterable[int]) -> None:
         """Delete directories that have no row, after the transaction in which they lost it."""
@@ -274,21 +319,24 @@ class SnapshotTable(ABC):
         return base.depth
 
     @contextmanager
-    def _flat_tree(self, row: Row) -> Generator[Path | None, None, None]:
-        """A staged directory with the merged tree of a snapshot whose chain has grown too long."""
+    def _flattened(self, row: Row) -> Generator[Flat | None, None, None]:
+        """What takes the place of the topmost layers of a snapshot that has too many of them."""
         yield None
 
     def _tree(self, number: int) -> Path:
         return self._directory / str(number) / "fs"
 
-    def _layers(self, key: str) -> tuple[Path, ...]:
-        """The trees of the chain, topmost first, down to the first flattened one."""
+    def _layers(self, key: str) -> list[Layer]:
+        """What the snapshot's tree is made of, topmost first."""
         if not key:
-            return ()
+            return []
         found = self._database.connection.execute(_LAYERS, (key,)).fetchall()
         if not found:
             raise NotFound(f'snapshot "{key}" not found')
-        return tuple(self._tree(int(flat) or int(directory)) for directory, flat in found if flat or directory)
+        return [
+            Layer(self._tree(int(flat) or int(directory)), str(below), int(level))
+            for directory, flat, below, level in found
+        ]
 
     def _committed(self, key: str) -> Row:
         row = self.row(key)
@@ -308,7 +356,7 @@ class SnapshotTable(ABC):
         depth: int,
         staging: Path | None = None,
         shared: int = 0,
-        flat: Path | None = None,
+        flat: Flat | None = None,
         labels: Mapping[str, str] | None = None,
     ) -> None:
         """Write a row, and move its staged directories into place in the same transaction."""
@@ -317,7 +365,7 @@ class SnapshotTable(ABC):
             if base.key:
                 self.row(base.key)
             number = _next_number(connection) if staging is not None else shared
-            flat_number = _next_number(connection) if flat is not None else 0
+            flat_number = self._add_flat(connection, flat) if flat is not None else 0
             values = (key, base.key, kind.value, number, flat_number, depth, owner, time.time())
             try:
                 connection.execute(
@@ -330,7 +378,13 @@ class SnapshotTable(ABC):
             if staging is not None:
                 self._move(staging, number)
             if flat is not None:
-                self._move(flat, flat_number)
+                self._move(flat.staged, flat_number)
+
+    @staticmethod
+    def _add_flat(connection: sqlite3.Connection, flat: Flat) -> int:
+        number = _next_number(connection)
+        connection.execute("INSERT INTO flat_trees VALUES (?, ?, ?)", (number, flat.below, flat.level))
+        return number
 
     def _move(self, staged: Path, number: int) -> None:
         """Move a staged directory into place, as the last act of a transaction."""

@@ -93,8 +93,8 @@ def entries(directory: Path) -> Iterator[tuple[str, os.stat_result]]:
             yield entry.name, entry.stat(follow_symlinks=False)
 
 
-def disk_usage(root: Path) -> tuple[int, int]:
-    """Bytes allocated and number of inodes below `root`, itself included.
+def disk_usage(root: Path, *, directories_only: bool = False) -> tuple[int, int]:
+    """Bytes allocated and number of inodes below `root`, itself included; of directories alone where that is asked.
 
     Directories that cannot be read, or that vanish meanwhile, count as empty. Raises FileNotFoundError when `root`
     itself is not there.
@@ -110,7 +110,7 @@ def disk_usage(root: Path) -> tuple[int, int]:
             continue
         for name, status in found:
             inode = (status.st_dev, status.st_ino)
-            if inode not in seen:
+            if inode not in seen and (stat.S_ISDIR(status.st_mode) or not directories_only):
                 seen.add(inode)
                 size += status.st_blocks * 512
             if stat.S_ISDIR(status.st_mode):

@@ -41,7 +41,10 @@ def listing(lowers: tuple[Path, ...]) -> dict[str, str]:
     return {entry.path: "dir" if entry.is_dir else tree.read_text(entry.path) for entry in tree.walk()}
 
 
-@given(st.lists(st.tuples(TREES, OPAQUE), min_size=1, max_size=4))
+LAYERS = st.lists(st.tuples(TREES, OPAQUE), min_size=1, max_size=4)
+
+
+@given(LAYERS)
 @settings(max_examples=60, deadline=None)
 def test_flat_equals_merged(layers: list[tuple[dict[str, object], bool]]) -> None:
     with tempfile.TemporaryDirectory() as directory:
@@ -57,6 +60,20 @@ def test_flat_equals_merged(layers: list[tuple[dict[str, object], bool]]) -> Non
                 for file in files
                 if (root / "flat" / file).exists()
             )
+
+
+@given(LAYERS, st.integers(1, 4))
+@settings(max_examples=100, deadline=None)
+def test_the_topmost_merged_hide_of_the_rest_what_they_hid(
+    layers: list[tuple[dict[str, object], bool]], count: int
+) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        lowers = tuple(root / str(number) for number in range(len(layers)))
+        for path, (tree, opaque) in zip(lowers, layers, strict=True):
+            make(path, tree, opaque)
+        flatten(lowers[:count], root / "flat", opaque="user.overlay.opaque")
+        assert listing((root / "flat", *lowers[count:])) == listing(lowers)
 
 
 def test_files_are_links_and_attributes_are_kept(tmp_path: Path) -> None:

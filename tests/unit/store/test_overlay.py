@@ -6,6 +6,7 @@ import pytest
 
 from pybuild.store.overlay import OverlaySnapshotter
 from pybuild.store.store import Store
+from pybuild.store.treecopy import disk_usage
 
 
 @pytest.fixture
@@ -58,6 +59,25 @@ def test_long_chains_end_in_a_flat_tree(overlay: OverlaySnapshotter) -> None:
         files = {name for lower in overlay.lowers(parent) for name in os.listdir(lower)}
         assert files == {f"file{below}" for below in range(number + 1)}
     assert len(overlay.parents(parent)) == 20
+
+
+def test_merged_trees_are_rarely_merged_again(overlay: OverlaySnapshotter) -> None:
+    parent = ""
+    for number in range(64):
+        parent = add(overlay, f"n{number}", parent, f"file{number}")
+    trees = [directory / "fs" for directory in overlay._directory.iterdir()]
+    links = sum(len(os.listdir(tree)) for tree in trees)
+    assert links < 64 * 5  # one merged tree of all before it every four would make 64 * 9
+
+
+def test_usage_counts_the_directories_of_merged_trees(overlay: OverlaySnapshotter) -> None:
+    parent = ""
+    for number in range(4):
+        parent = add(overlay, f"n{number}", parent)
+    (overlay.upper(parent) / "deep/er").mkdir(parents=True)
+    parent = add(overlay, "last", parent, "file")
+    own = disk_usage(overlay.upper(parent))
+    assert overlay.usage(parent).inodes == own[1] + len(("merged tree", "deep", "er"))
 
 
 def test_flat_trees_go_with_their_snapshots(overlay: OverlaySnapshotter) -> None:
