@@ -22,6 +22,7 @@ from pybuild.engine.buildkit.address import Address, parse_address
 from pybuild.engine.buildkit.build import Build, BuildFunction, CacheEntry, Request
 from pybuild.engine.buildkit.channel import Channel
 from pybuild.engine.buildkit.export import Export, targets_of
+from pybuild.engine.buildkit.localcaches import name_written, stores
 from pybuild.engine.buildkit.pb import control_pb2 as pb
 from pybuild.engine.buildkit.services.auth import Auth
 from pybuild.engine.buildkit.services.content import BlobDirectory, Content
@@ -122,7 +123,7 @@ class Client:
             layouts: OCI image layouts, by the names of the stores that `oci-layout://` sources use.
             secrets: values by id: text, bytes, or the path of a file.
             exports: what to do with the result.
-            cache_imports: caches to look into.
+            cache_imports: caches to look into; a local one with the `digest` of its manifest, see `localcaches`.
             cache_exports: caches to write.
             entitlements: what steps may do that is not allowed by default.
             session: secrets, ssh agents and registry credentials that go beyond `secrets` and the user's own.
@@ -142,7 +143,9 @@ class Client:
 
         directories = {name: _local_dir(value) for name, value in (local_dirs or {}).items()}
         offered = session or LocalSession(secrets=dict(secrets or {}))
-        own_services = services_for(offered, directories, {name: Path(path) for name, path in (layouts or {}).items()})
+        blobs = {f"oci:{name}": BlobDirectory(path=Path(path)) for name, path in (layouts or {}).items()}
+        blobs |= stores(cache_imports, cache_exports)
+        own_services = services_for(offered, directories, blobs)
         own_services += [*targets_of(exports), *services]
         own = ClientSession(own_services, shared_key=shared_key(directories))
         request = Request(
@@ -155,7 +158,9 @@ class Client:
             cache_exports=cache_exports,
             entitlements=entitlements,
         )
-        return Build(self.channel, own, progress).run(request, function, cancelled)
+        answer = Build(self.channel, own, progress).run(request, function, cancelled)
+        name_written(cache_exports, answer)
+        return answer
 
     # -------------------------------------------------------------------------------------------- everything else
 
@@ -234,17 +239,17 @@ def connect(address: str | Address = "docker://") -> Client:
 
 
 def services_for(
-    session: Session, directories: Mapping[str, LocalDir], layouts: Mapping[str, Path]
+    session: Session, directories: Mapping[str, LocalDir], blobs: Mapping[str, BlobDirectory]
 ) -> list[Attachable]:
-    """The services that offer a session, directories, and layouts."""
+    """The services that offer a session, directories, and the blobs of layouts and caches."""
     services: list[Attachable] = [
         FileSync(directories),
         Secrets(session.secret),
         Ssh(session.ssh_socket),
         Auth(session.credentials),
     ]
-    if layouts:
-        services.append(Content({f"oci:{name}": BlobDirectory(path=path) for name, path in layouts.items()}))
+    if blobs:
+        services.append(Content(blobs))
     return services
 
 

@@ -28,6 +28,7 @@ from pybuild.llb.walk import rewrite
 from pybuild.oci.imageconfig import ImageConfig, dump_image_config
 from pybuild.passes.pipeline import passes_named, run_passes
 from pybuild.protocols import (
+    CacheSpec,
     EngineInfo,
     ExportResult,
     PassContext,
@@ -41,6 +42,7 @@ from pybuild.protocols import (
 
 if TYPE_CHECKING:
     from pybuild.engine.buildkit.address import Address
+    from pybuild.engine.buildkit.build import CacheEntry
     from pybuild.engine.buildkit.client import Client
     from pybuild.engine.buildkit.export import Export
     from pybuild.engine.buildkit.gateway import Gateway, Result
@@ -166,6 +168,7 @@ class _Job:
         self._links = Path()
         self._config: ImageConfig | None = None
         self._definition: Definition | None = None
+        self._imports: Sequence[CacheEntry] = ()
 
     def run(self, cancelled: threading.Event | None) -> SolveResult:
         with tempfile.TemporaryDirectory(prefix="pybuild-") as links:
@@ -175,6 +178,9 @@ class _Job:
     def _run(self, cancelled: threading.Event | None) -> SolveResult:
         started = time.time()
         from pybuild.engine.buildkit.capabilities import LINKS
+        from pybuild.engine.buildkit.localcaches import resolved
+
+        self._imports = resolved(_caches(self._request.cache_from), self._progress.warn)
 
         exports = [_export(self._request, number) for number in range(len(self._request.outputs))]
         missing: set[str] = set()
@@ -185,6 +191,8 @@ class _Job:
                 layouts=self._offered.layouts,
                 session=_Noting(self._session, missing),
                 exports=exports,
+                cache_imports=self._imports,
+                cache_exports=_caches(self._request.cache_to),
                 entitlements=self._request.allow,
                 progress=self._progress.take,
                 cancelled=cancelled,
@@ -226,7 +234,8 @@ class _Job:
         options = MarshalOptions(platform=platform, caps=known or None, local_unique=gateway.session_id)
         definition = self._definition = marshal(self._graph, options)
         self._progress.know(definition.origin)
-        ref = refs_of(gateway.solve(definition))[""] if head is not None else ""
+        imports = [(entry.type, entry.attrs) for entry in self._imports]
+        ref = refs_of(gateway.solve(definition, cache_imports=imports))[""] if head is not None else ""
         return Result(refs={"": ref}, metadata={_CONFIG: dump_image_config(config)})
 
     def _explained(self, error: SolveError, missing: set[str]) -> PybuildError:
@@ -298,6 +307,12 @@ def _without_cache(graph: Graph, no_cache: tuple[str, ...]) -> Graph:
         return vertex.replace(metadata=vertex.metadata.replace(ignore_cache=True))
 
     return rewrite(graph, change)
+
+
+def _caches(specs: Sequence[CacheSpec]) -> list[CacheEntry]:
+    from pybuild.engine.buildkit.build import CacheEntry
+
+    return [CacheEntry(type=spec.type, attrs=dict(spec.attrs)) for spec in specs]
 
 
 def _export(request: SolveRequest, number: int) -> Export:
