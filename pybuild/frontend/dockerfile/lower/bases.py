@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 from pybuild.errors import FrontendError, PybuildError
 from pybuild.frontend.dockerfile.lower import checks, platforms
 from pybuild.frontend.dockerfile.lower.image import Image
+from pybuild.frontend.dockerfile.lower.metadata import metadata
 from pybuild.frontend.dockerfile.lower.namedcontext import NamedContext, find_context
-from pybuild.frontend.dockerfile.lower.names import metadata, step_name
+from pybuild.frontend.dockerfile.lower.names import step_name
 from pybuild.frontend.dockerfile.lower.outputs import State
 from pybuild.frontend.dockerfile.lower.references import Named, parse_named
 from pybuild.frontend.dockerfile.lower.scope import Scope, located, prefixed

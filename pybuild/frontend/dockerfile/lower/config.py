@@ -20,7 +20,8 @@ from pybuild.frontend.dockerfile.lint import Linter
 from pybuild.frontend.dockerfile.lower import checks, paths
 from pybuild.frontend.dockerfile.lower.args import NOT_IN_ENV
 from pybuild.frontend.dockerfile.lower.gojson import duration, quote_list, value_list
-from pybuild.frontend.dockerfile.lower.names import metadata, shown, step_name
+from pybuild.frontend.dockerfile.lower.metadata import metadata
+from pybuild.frontend.dockerfile.lower.names import shown, step_name
 from pybuild.frontend.dockerfile.lower.outline import ArgFact
 from pybuild.frontend.dockerfile.lower.outputs import Output, edge_of
 from pybuild.frontend.dockerfile.lower.ports import parse_port

@@ -14,7 +14,7 @@ import attrs
 
 from pybuild.errors import FrontendError, ReferenceFormatError
 from pybuild.frontend.dockerfile import gotext
-from pybuild.frontend.dockerfile.lower.names import internal
+from pybuild.frontend.dockerfile.lower.metadata import internal
 from pybuild.frontend.dockerfile.lower.options import Options, truth
 from pybuild.frontend.dockerfile.lower.outputs import Output, edge_of
 from pybuild.frontend.dockerfile.lower.paths import go_clean, go_join

@@ -18,7 +18,7 @@ from pybuild.frontend.dockerfile import gotext
 from pybuild.frontend.dockerfile.lower import platforms
 from pybuild.frontend.dockerfile.lower.contexts import Contexts, git_context, ignore_patterns
 from pybuild.frontend.dockerfile.lower.image import Image
-from pybuild.frontend.dockerfile.lower.names import metadata
+from pybuild.frontend.dockerfile.lower.metadata import metadata
 from pybuild.frontend.dockerfile.lower.outputs import Output, State
 from pybuild.frontend.dockerfile.lower.references import Named, parse_named, parse_plain
 from pybuild.frontend.dockerfile.lower.sources import LocalOptions, http, image, local, source

@@ -10,7 +10,8 @@ from pybuild.errors import FrontendError
 from pybuild.frontend.dockerfile.heredoc import announced, chomped
 from pybuild.frontend.dockerfile.instructions import ArgDefinition, InlineFile, Run
 from pybuild.frontend.dockerfile.lower.image import Image
-from pybuild.frontend.dockerfile.lower.names import metadata, shown, step_name
+from pybuild.frontend.dockerfile.lower.metadata import metadata
+from pybuild.frontend.dockerfile.lower.names import shown, step_name
 from pybuild.frontend.dockerfile.lower.outputs import Output, edge_of
 from pybuild.frontend.dockerfile.lower.runmounts import MountSet, mounts_of
 from pybuild.frontend.dockerfile.lower.scope import Scope

@@ -9,7 +9,7 @@ import attrs
 
 from pybuild.errors import FrontendError
 from pybuild.frontend.dockerfile.instructions import Run, RunMount
-from pybuild.frontend.dockerfile.lower.names import metadata
+from pybuild.frontend.dockerfile.lower.metadata import metadata
 from pybuild.frontend.dockerfile.lower.outline import NeedFact
 from pybuild.frontend.dockerfile.lower.outputs import Output, edge_of
 from pybuild.frontend.dockerfile.lower.paths import go_clean, go_join

@@ -13,7 +13,8 @@ from pybuild.frontend.dockerfile import gotext, rules
 from pybuild.frontend.dockerfile.instructions import Add, Copy, InlineSource
 from pybuild.frontend.dockerfile.lint import Linter
 from pybuild.frontend.dockerfile.lower import paths
-from pybuild.frontend.dockerfile.lower.names import internal, metadata, shown, step_name
+from pybuild.frontend.dockerfile.lower.metadata import internal, metadata
+from pybuild.frontend.dockerfile.lower.names import shown, step_name
 from pybuild.frontend.dockerfile.lower.outputs import Output, edge_of
 from pybuild.frontend.dockerfile.lower.scope import Scope
 from pybuild.frontend.dockerfile.lower.sources import git, http
