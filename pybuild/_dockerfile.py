@@ -28,6 +28,7 @@ def dockerfile(
     args: Mapping[str, str] | None = None,
     contexts: Mapping[str, str | State] | None = None,
     platform: str = "",
+    syntax: str = "",
     options: Mapping[str, str] | None = None,
     secrets: Mapping[str, SecretValue] | None = None,
 ) -> State:
@@ -43,6 +44,7 @@ def dockerfile(
         args: build arguments.
         contexts: named contexts: states, `docker-image://REF`, `oci-layout://PATH[:TAG]`, paths or URLs.
         platform: what to build for, such as `linux/arm64`; this machine's platform by default.
+        syntax: which language it is written in, as a `# syntax=` line says it: `pybuild` adds EXPORT and IMPORT.
         options: further options of the frontend, by BuildKit's names, such as `{"force-network-mode": "none"}`.
         secrets: for contexts behind a login.
 
@@ -61,6 +63,8 @@ def dockerfile(
     given = {**(options or {}), **{f"build-arg:{name}": value for name, value in (args or {}).items()}}
     if target:
         given["target"] = target
+    if syntax:
+        given["build-arg:BUILDKIT_SYNTAX"] = syntax
     if platform:
         given["platform"] = platform
     texts: dict[str, str] = {}

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
     from pybuild.frontend.dockerfile.lint import LintWarning
 
 _EPOCH: Final = "SOURCE_DATE_EPOCH"
-_ONLY: Final = ("build_context", "label", "add_host", "network", "pull", "shm_size", "ulimit", "cgroup_parent")
+_ONLY: Final = (
+    "build_context",
+    "syntax",
+    "label",
+    "add_host",
+    "network",
+    "pull",
+    "shm_size",
+    "ulimit",
+    "cgroup_parent",
+)
 _REPEATED: Final = (
     ("--build-context", "NAME=PLACE", "another context: docker-image://REF, oci-layout://PATH[:TAG], a path, a URL"),
     ("--label", "KEY=VALUE", "a label of the image"),
@@ -24,6 +34,7 @@ _REPEATED: Final = (
     ("--ulimit", "NAME=SOFT:HARD", "a resource limit of every step"),
 )
 _ONCE: Final = (
+    ("--syntax", "NAME", "read the file as if its first line were # syntax=NAME; pybuild adds EXPORT, IMPORT ..."),
     ("--network", "MODE", "network of the steps that say nothing: default, none or host"),
     ("--shm-size", "SIZE", "size of /dev/shm"),
     ("--cgroup-parent", "PATH", "the cgroup that steps run below"),
@@ -86,6 +97,8 @@ def frontend_options(options: argparse.Namespace) -> dict[str, str]:
     found |= {
         f"label:{name}": value for name, value in flags.pairs(options.label, "--label", environment=False).items()
     }
+    if options.syntax:
+        found["build-arg:BUILDKIT_SYNTAX"] = options.syntax
     if options.target:
         found["target"] = options.target
     platforms = flags.platforms_of(options)

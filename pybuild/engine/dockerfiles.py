@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
@@ -12,6 +11,7 @@ import attrs
 
 from pybuild.engine.imageresult import layer_history, result_config
 from pybuild.errors import CapabilityError
+from pybuild.frontend.dockerfile.dialect import PLAIN, Dialect, dialect_of
 from pybuild.frontend.dockerfile.directives import detect_syntax
 from pybuild.frontend.dockerfile.frontend import DockerfileBuild
 from pybuild.frontend.dockerfile.inputs import Inputs
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from pybuild.engine.embedded import EmbeddedEngine
     from pybuild.engine.frontendhost import EmbeddedHost
 
-_OURS: Final = re.compile(
-    r"(?:(?:docker\.io/)?docker/dockerfile(?:-upstream)?|pybuild)(?::(?P<tag>[\w.-]+))?(?:@sha256:[0-9a-f]{64})?"
-)
 Given = tuple["Edge | None", ImagePatch]
 """A result that the frontend is handed: its head, and what it changes in the config that it inherits."""
 _SYNTAX_ARG: Final = "build-arg:BUILDKIT_SYNTAX"
@@ -89,7 +86,7 @@ def open_dockerfile(
     host = EmbeddedHost(engine, session, sink or _Silent(), inputs={name: head for name, (head, _) in given.items()})
     described = {f"input-metadata:{name}": _described(host, *state) for name, state in given.items()}
     build = DockerfileBuild({**inputs.options, **described}, host)
-    build.labs = _labs(build, inputs)
+    build.dialect = _dialect(build, inputs)
     return build
 
 
@@ -110,8 +107,8 @@ class _Silent:
         """See protocols.ProgressSink."""
 
 
-def _labs(build: DockerfileBuild, inputs: Inputs) -> bool:
-    """Whether the labs channel was asked for.
+def _dialect(build: DockerfileBuild, inputs: Inputs) -> Dialect:
+    """What the Dockerfile may say: as the build argument asks, or the Dockerfile's own line.
 
     Raises:
         CapabilityError: another frontend than this one was asked for.
@@ -120,17 +117,17 @@ def _labs(build: DockerfileBuild, inputs: Inputs) -> bool:
     if not asked:
         directive = detect_syntax(build.text.data)
         if directive is None:
-            return False
+            return PLAIN
         asked, line = directive.first_word, directive.lines.first
-    match = _OURS.fullmatch(asked)
-    if match is None:
+    dialect = dialect_of(asked)
+    if dialect is None:
         places = [Location.within(build.text, [Span(line, 0, line, 0)])] if line else []
         raise CapabilityError(
             f'the frontend "{asked}" is an image, which the embedded engine does not run',
             locations=places,
             hint="build it on a BuildKit: --engine docker, or --engine buildkit",
         )
-    return (match["tag"] or "").endswith("labs")
+    return dialect
 
 
 def lower_dockerfile(build: DockerfileBuild, inputs: Inputs) -> Sequence[LoweredDockerfile]:

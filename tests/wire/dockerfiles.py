@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pybuild.errors import FrontendError, PybuildError
+from pybuild.frontend.dockerfile.dialect import Dialect
 from pybuild.frontend.dockerfile.frontend import DockerfileBuild
 from pybuild.frontend.dockerfile.lint import LintWarning
 from pybuild.frontend.dockerfile.lower.platforms import parse, print_all
@@ -139,7 +140,10 @@ def _differences(
     bare = case.get("mode") == "bare"
     try:
         build = DockerfileBuild(
-            dict(case.get("opts", {})), host, dockerfile=dockerfile if bare else None, labs=case.get("labs", False)
+            dict(case.get("opts", {})),
+            host,
+            dockerfile=dockerfile if bare else None,
+            dialect=Dialect(labs=case.get("labs", False)),
         )
         if case.get("check"):
             error = build.check()

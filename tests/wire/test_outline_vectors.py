@@ -8,6 +8,7 @@ import pytest
 
 from pybuild.errors import PybuildError
 from pybuild.frontend.dockerfile.calls.outline import outline_of
+from pybuild.frontend.dockerfile.dialect import Dialect
 from pybuild.frontend.dockerfile.frontend import DockerfileBuild
 from tests.wire.dockerfiles import FakeHost
 from tests.wire.resolver import load_resolver
@@ -23,7 +24,7 @@ def answer(directory: Path) -> dict[str, Any]:
     data = (directory / "Dockerfile").read_bytes()
     try:
         build = DockerfileBuild(
-            case.get("opts", {}), FakeHost(case, data, RESOLVER, CAPS), labs=case.get("labs", False)
+            case.get("opts", {}), FakeHost(case, data, RESOLVER, CAPS), dialect=Dialect(labs=case.get("labs", False))
         )
         document = outline_of(build.lowered().target, build.text.data).document()
     except PybuildError as error:

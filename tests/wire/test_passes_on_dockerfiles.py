@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pybuild.frontend.dockerfile.dialect import Dialect
 from pybuild.frontend.dockerfile.frontend import DockerfileBuild
 from pybuild.llb.marshal import MarshalOptions, marshal
 from pybuild.llb.vertex import Graph
@@ -28,7 +29,9 @@ def test_ops_stay(directory: Path) -> None:
     dockerfile = (directory / "Dockerfile").read_bytes()
     host = FakeHost(case, dockerfile, RESOLVER, CAPS)
     bare = dockerfile if case.get("mode") == "bare" else None
-    build = DockerfileBuild(dict(case.get("opts", {})), host, dockerfile=bare, labs=case.get("labs", False))
+    build = DockerfileBuild(
+        dict(case.get("opts", {})), host, dockerfile=bare, dialect=Dialect(labs=case.get("labs", False))
+    )
     for result in build.lower():
         platform = result.platform or build.options.build_platforms[0]
         wire = MarshalOptions(platform=platform, caps=host.capabilities, local_unique=UNIQUE)

@@ -33,7 +33,7 @@ class Arguments:
 
 @attrs.frozen
 class Statement:
-    """A line taken apart; `trigger` is the instruction behind an ONBUILD."""
+    """A line taken apart; `trigger` is the instruction behind an ONBUILD or EXPORT."""
 
     keyword: str
     flags: tuple[str, ...]
@@ -46,12 +46,13 @@ class Statement:
         return self.arguments.json
 
 
-def parse_statement(line: str, escape: str) -> Statement:
+def parse_statement(line: str, escape: str, *, extended: bool = False) -> Statement:
     r"""Take a line apart.
 
     Args:
         line: continued lines already joined.
         escape: the Dockerfile's escape character.
+        extended: whether the instructions of EXTENSIONS are known.
 
     Raises:
         DockerfileSyntaxError: without a location.
@@ -62,10 +63,11 @@ def parse_statement(line: str, escape: str) -> Statement:
     """
     outer: list[tuple[str, tuple[str, ...]]] = []
     keyword, flags, rest = _split(line, escape)
-    while gotext.lower(keyword) == "onbuild" and rest and len(outer) < _LONGEST_CHAIN:
+    wrappers = _EXTENDED_WRAPPERS if extended else _WRAPPERS
+    while gotext.lower(keyword) in wrappers and rest and len(outer) < _LONGEST_CHAIN:
         outer.append((keyword, flags))
         keyword, flags, rest = _split(rest, escape)
-    parser = _PARSERS.get(gotext.lower(keyword))
+    parser = _PARSERS.get(gotext.lower(keyword)) or (_EXTENSIONS.get(gotext.lower(keyword)) if extended else None)
     statement = Statement(keyword, flags, parser(rest, escape) if parser else Arguments())
     # A chain of them is an error that the first two levels show.
     for outer_keyword, outer_flags in reversed(outer[:2]):
@@ -253,5 +255,13 @@ _PARSERS: dict[str, Callable[[str, str], Arguments]] = {
     "volume": _json_or_words,
     "workdir": _text,
 }
+_EXTENSIONS: dict[str, Callable[[str, str], Arguments]] = {
+    "export": lambda rest, escape: Arguments(),
+    "import": _names,
+}
 #: All keywords, in lower case.
 KEYWORDS: tuple[str, ...] = tuple(_PARSERS)
+#: The keywords that pybuild adds.
+EXTENSIONS: tuple[str, ...] = tuple(_EXTENSIONS)
+_WRAPPERS = frozenset({"onbuild"})
+_EXTENDED_WRAPPERS = frozenset({"onbuild", "export"})

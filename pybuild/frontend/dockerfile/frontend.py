@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from pybuild.errors import PybuildError
+from pybuild.frontend.dockerfile.dialect import PLAIN, Dialect
 from pybuild.frontend.dockerfile.lint import Linter, LintWarning
 from pybuild.frontend.dockerfile.lower.contexts import LANGUAGE, Contexts
 from pybuild.frontend.dockerfile.lower.options import Options, read_options
@@ -40,14 +41,14 @@ class DockerfileBuild:
         raw: options by name, as `docker build` sends them.
         host: reads files and looks images up.
         dockerfile: the Dockerfile, where it is not to be read through the host.
-        labs: allow the instructions of the labs channel.
+        dialect: what it may say.
 
     Raises:
         FrontendError: an option is wrong, or there is no Dockerfile.
     """
 
     def __init__(
-        self, raw: Mapping[str, str], host: FrontendHost, *, dockerfile: bytes | None = None, labs: bool = False
+        self, raw: Mapping[str, str], host: FrontendHost, *, dockerfile: bytes | None = None, dialect: Dialect = PLAIN
     ) -> None:
         self.options: Options = read_options(raw, host.build_platform)
         self.contexts = Contexts(self.options, host)
@@ -57,7 +58,7 @@ class DockerfileBuild:
             else SourceText(self.contexts.filename, dockerfile, LANGUAGE)
         )
         self.warnings: list[LintWarning] = []
-        self.labs = labs
+        self.dialect = dialect
 
     def lower(self) -> tuple[FrontendResult, ...]:
         """The graph and config for each platform asked for; `warnings` are those of the first.
@@ -110,7 +111,7 @@ class DockerfileBuild:
                 linter,
                 target_platform=platform,
                 all_stages=all_stages,
-                labs=self.labs,
+                dialect=self.dialect,
             )
         except PybuildError as error:
             error.locations = tuple(self._within(place) for place in error.locations)

@@ -293,6 +293,19 @@ class Workdir(Instruction):
     path: str
 
 
+@attrs.frozen(kw_only=True)
+class Import(Instruction):
+    """IMPORT of what is no stage of the file: an image, whose exports are known when it is looked up.
+
+    Attributes:
+        name: the image or named context; while a file is parsed also a stage.
+        env_prefix: what exported variables get in front of their names.
+    """
+
+    name: str
+    env_prefix: str = ""
+
+
 Command = (
     Add
     | Arg
@@ -302,6 +315,7 @@ Command = (
     | Env
     | Expose
     | Healthcheck
+    | Import
     | Label
     | Maintainer
     | Onbuild
@@ -312,6 +326,21 @@ Command = (
     | Volume
     | Workdir
 )
+
+
+@attrs.frozen(kw_only=True)
+class Export(Instruction):
+    """EXPORT: an instruction for the stages that import this one.
+
+    Attributes:
+        command: the instruction; its lines are those of the EXPORT.
+        expression: the instruction as text, heredocs included.
+        apply: whether the exporting stage runs it as well.
+    """
+
+    command: Command
+    expression: str
+    apply: bool = False
 
 
 @attrs.frozen(kw_only=True)
@@ -333,9 +362,10 @@ class From(Instruction):
 
 @attrs.frozen(kw_only=True)
 class Stage(From):
-    """A FROM with the commands after it."""
+    """A FROM with the commands after it; `exports` is what stages that import it get."""
 
     commands: tuple[Command, ...] = ()
+    exports: tuple[Export, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

@@ -6,13 +6,17 @@ BuildKit locates everything in a Dockerfile by whole lines, and so do locations 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from pybuild.location import Frame, Location
+from pybuild.location import Frame, Location, SourceText, Span
 
 
 class Lines(NamedTuple):
     """The lines `first` to `last` (both included, counted from 1) of one Dockerfile.
+
+    Attributes:
+        via: the lines that brought these in, such as those of an IMPORT; None for lines that stand for themselves.
 
     Example:
         >>> Lines(3, 5).ranges
@@ -21,12 +25,29 @@ class Lines(NamedTuple):
 
     first: int
     last: int
+    via: Lines | None = None
 
     @property
     def ranges(self) -> tuple[tuple[int, int, int, int], ...]:
         """As on the wire: (start line, start character, end line, end character) of each line."""
         return tuple((line, 0, line, 0) for line in range(self.first, self.last + 1))
 
+    @property
+    def chain(self) -> Iterator[Lines]:
+        """These lines, then those that brought them in."""
+        found: Lines | None = self
+        while found is not None:
+            yield found
+            found = found.via
+
     def location(self, file: str = "Dockerfile") -> Location:
-        """These lines of `file`, for errors and vertices."""
+        """These lines of `file`, for errors."""
         return Location((Frame(file, "<module>", self.first, self.last),))
+
+    def locations(self, file: str = "Dockerfile") -> tuple[Location, ...]:
+        """These lines of `file` first, then those that brought them in."""
+        return tuple(lines.location(file) for lines in self.chain)
+
+    def within(self, text: SourceText) -> tuple[Location, ...]:
+        """The same within a text that travels with them, for vertices."""
+        return tuple(Location.within(text, (Span(*span) for span in lines.ranges)) for lines in self.chain)

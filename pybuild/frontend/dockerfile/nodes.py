@@ -42,17 +42,22 @@ class Tree:
     empty_continuations: tuple[int, ...]
 
 
-def parse_nodes(data: bytes, file: str = "Dockerfile") -> Tree:
+def parse_nodes(data: bytes, file: str = "Dockerfile", *, extended: bool = False) -> Tree:
     r"""The instructions of a Dockerfile.
+
+    Args:
+        data: the file.
+        file: what to call it in locations.
+        extended: whether the instructions that pybuild adds are known.
 
     Raises:
         DockerfileSyntaxError: located in `file`.
 
     Example:
         >>> [node.lines for node in parse_nodes(b"FROM a\nRUN b \\\n  && c\n").nodes]
-        [Lines(first=1, last=1), Lines(first=2, last=3)]
+        [Lines(first=1, last=1, via=None), Lines(first=2, last=3, via=None)]
     """
-    return _Parser(data, file).parse()
+    return _Parser(data, file, extended=extended).parse()
 
 
 class _LineSource:
@@ -78,9 +83,10 @@ class _LineSource:
 
 
 class _Parser:
-    def __init__(self, data: bytes, file: str) -> None:
+    def __init__(self, data: bytes, file: str, *, extended: bool) -> None:
         self.source = _LineSource(data.removeprefix(BOM))
         self.file = file
+        self.extended = extended
         self.directives = DirectiveReader()
         self.escape = "\\"
         self.comments: list[str] = []
@@ -157,7 +163,7 @@ class _Parser:
 
     def node(self, text: str, start: int) -> Node:
         try:
-            statement = parse_statement(text, self.escape)
+            statement = parse_statement(text, self.escape, extended=self.extended)
             heredocs = heredocs_of(text) if "<<" in text and _takes_heredocs(statement) else []
         except FrontendError as error:
             raise self.error(error.message, start, self.source.count) from None

@@ -167,5 +167,4 @@ EXPOSE_INVALID_FORMAT = Rule(
     "EXPOSE instruction should not define an IP address or host-port mapping, found '{port}'",
     "expose-invalid-format",
 )
-
 RULES: tuple[Rule, ...] = tuple(rule for rule in list(globals().values()) if isinstance(rule, Rule))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypedDict, cast
 
 from pybuild.errors import InstructionError
@@ -52,19 +52,22 @@ _ONBUILD = re.compile(r"[\t\n\f\r ]*ONBUILD[\t\n\f\r ]*", re.IGNORECASE)
 _MILLISECOND = 1_000_000
 
 
-class _Common(TypedDict):
+class Common(TypedDict):
+    """What all instructions have, by field."""
+
     keyword: str
     code: str
     lines: Lines
     comments: tuple[str, ...]
 
 
-def parse_instruction(node: Node, linter: Linter) -> Command | From:
+def parse_instruction(node: Node, linter: Linter, keywords: Sequence[str] = KEYWORDS) -> Command | From:
     """The instruction of a node.
 
     Args:
         node: of the parser.
         linter: where warnings go.
+        keywords: of all instructions that there are, for suggestions.
 
     Raises:
         InstructionError: without a location.
@@ -76,7 +79,7 @@ def parse_instruction(node: Node, linter: Linter) -> Command | From:
     parser = _PARSERS.get(keyword)
     if parser is None:
         written = node.statement.keyword
-        near = hint(written, (name.upper() for name in KEYWORDS), case_sensitive=False)
+        near = hint(written, (name.upper() for name in keywords), case_sensitive=False)
         raise InstructionError(f"unknown instruction: {written}{near}")
     if keyword == "maintainer":
         linter.warn(rules.MAINTAINER_DEPRECATED, node.lines)
@@ -86,7 +89,8 @@ def parse_instruction(node: Node, linter: Linter) -> Command | From:
     return command
 
 
-def _common(node: Node) -> _Common:
+def common(node: Node) -> Common:
+    """The fields that all instructions have."""
     return {
         "keyword": node.statement.keyword,
         "code": gotext.trim_space(node.text),
@@ -125,7 +129,7 @@ def _from(node: Node, linter: Linter) -> From:
     if name:
         _check_description("FROM", [name], node, linter)
     description = _description(node.comments, name)
-    return From(**_common(node), base=base, name=name, platform=platform, description=description)
+    return From(**common(node), base=base, name=name, platform=platform, description=description)
 
 
 def _same_case(keyword: str, as_word: str) -> bool:
@@ -170,7 +174,7 @@ def _arg(node: Node) -> Arg:
         if equals and not name:
             raise InstructionError("ARG names can not be blank")
         definitions.append(ArgDefinition(name, value if equals else None, _description(node.comments, name)))
-    return Arg(**_common(node), definitions=tuple(definitions))
+    return Arg(**common(node), definitions=tuple(definitions))
 
 
 def _pairs(node: Node, name: str) -> tuple[KeyValue, ...]:
@@ -183,20 +187,20 @@ def _pairs(node: Node, name: str) -> tuple[KeyValue, ...]:
 
 
 def _env(node: Node) -> Env:
-    return Env(**_common(node), pairs=_pairs(node, "ENV"))
+    return Env(**common(node), pairs=_pairs(node, "ENV"))
 
 
 def _label(node: Node) -> Label:
-    return Label(**_common(node), pairs=_pairs(node, "LABEL"))
+    return Label(**common(node), pairs=_pairs(node, "LABEL"))
 
 
 def _maintainer(node: Node) -> Maintainer:
     maintainer = _exactly_one(node, "MAINTAINER")
     _flags(node)
-    return Maintainer(**_common(node), maintainer=maintainer)
+    return Maintainer(**common(node), maintainer=maintainer)
 
 
-class _Transfer(_Common):
+class _Transfer(Common):
     sources: tuple[str, ...]
     inline: tuple[InlineSource, ...]
     destination: str
@@ -222,7 +226,7 @@ def _transfer(node: Node, name: str, flags: Flags) -> _Transfer:
         data = chomped(content) if heredoc.chomp else content
         inline.append(InlineSource(heredoc.name, data, heredoc.expand))
     return {
-        **_common(node),
+        **common(node),
         "sources": tuple(sources),
         "inline": tuple(inline),
         "destination": destination,
@@ -293,13 +297,13 @@ def _onbuild(node: Node) -> Onbuild:
     keyword_and_blanks = _ONBUILD.match(node.text)
     expression = node.text[keyword_and_blanks.end() :] if keyword_and_blanks else node.text
     bodies = "".join(f"\n{heredoc.content}{heredoc.name}" for heredoc in node.heredocs)
-    return Onbuild(**_common(node), expression=expression + bodies)
+    return Onbuild(**common(node), expression=expression + bodies)
 
 
 def _workdir(node: Node) -> Workdir:
     path = _exactly_one(node, "WORKDIR")
     _flags(node)
-    return Workdir(**_common(node), path=path)
+    return Workdir(**common(node), path=path)
 
 
 def _command_line(node: Node) -> CommandLine:
@@ -321,7 +325,7 @@ def _run(node: Node) -> Run:
     if security not in {"sandbox", "insecure"}:
         raise InstructionError(f"security {gotext.quote(security)} is not valid")
     return Run(
-        **_common(node),
+        **common(node),
         command=_command_line(node),
         mount_flags=flags.strings("mount"),
         mounts=mounts,
@@ -334,13 +338,13 @@ def _run(node: Node) -> Run:
 
 def _cmd(node: Node) -> Cmd:
     _flags(node)
-    return Cmd(**_common(node), command=_command_line(node))
+    return Cmd(**common(node), command=_command_line(node))
 
 
 def _entrypoint(node: Node) -> Entrypoint:
     _flags(node)
     command = _command_line(node)
-    return Entrypoint(**_common(node), command=command if command.args else CommandLine(None, (), command.shell_form))
+    return Entrypoint(**common(node), command=command if command.args else CommandLine(None, (), command.shell_form))
 
 
 def _healthcheck(node: Node) -> Healthcheck:
@@ -349,7 +353,7 @@ def _healthcheck(node: Node) -> Healthcheck:
     if kind == "NONE":
         if words:
             raise InstructionError("HEALTHCHECK NONE takes no arguments")
-        return Healthcheck(**_common(node), health=HealthTest(("NONE",)))
+        return Healthcheck(**common(node), health=HealthTest(("NONE",)))
     flags = _flags(
         node, interval="string", timeout="string", start_period="string", start_interval="string", retries="string"
     )
@@ -366,7 +370,7 @@ def _healthcheck(node: Node) -> Healthcheck:
         start_interval=_interval(flags, "start-interval"),
         retries=_retries(flags),
     )
-    return Healthcheck(**_common(node), health=health)
+    return Healthcheck(**common(node), health=health)
 
 
 def _interval(flags: Flags, name: str) -> int:
@@ -394,13 +398,13 @@ def _retries(flags: Flags) -> int:
 def _expose(node: Node) -> Expose:
     ports = _at_least_one(node, "EXPOSE")
     _flags(node)
-    return Expose(**_common(node), ports=tuple(sorted(ports)))
+    return Expose(**common(node), ports=tuple(sorted(ports)))
 
 
 def _user(node: Node) -> User:
     user = _exactly_one(node, "USER")
     _flags(node)
-    return User(**_common(node), user=user)
+    return User(**common(node), user=user)
 
 
 def _volume(node: Node) -> Volume:
@@ -409,11 +413,11 @@ def _volume(node: Node) -> Volume:
     volumes = tuple(gotext.trim_space(word) for word in words)
     if not all(volumes):
         raise InstructionError("VOLUME specified can not be an empty string")
-    return Volume(**_common(node), volumes=volumes)
+    return Volume(**common(node), volumes=volumes)
 
 
 def _stop_signal(node: Node) -> StopSignal:
-    return StopSignal(**_common(node), signal=_exactly_one(node, "STOPSIGNAL"))
+    return StopSignal(**common(node), signal=_exactly_one(node, "STOPSIGNAL"))
 
 
 def _shell(node: Node) -> Shell:
@@ -421,7 +425,7 @@ def _shell(node: Node) -> Shell:
     words = _at_least_one(node, "SHELL")
     if not node.statement.is_json:
         raise InstructionError("SHELL requires the arguments to be in JSON form")
-    return Shell(**_common(node), shell=words)
+    return Shell(**common(node), shell=words)
 
 
 _PARSERS: dict[str, Callable[[Node], Command]] = {

@@ -34,8 +34,8 @@ def location(places: Iterable[Lines]) -> dict[str, object]:
     """A location in the file: one range per line, or per place as it is given; a line 0 is left out."""
     return without_empty(
         ranges=[
-            {"start": without_empty(line=first or None), "end": without_empty(line=last or None)}
-            for first, last in places
+            {"start": without_empty(line=lines.first or None), "end": without_empty(line=lines.last or None)}
+            for lines in places
         ]
     )
 

@@ -19,6 +19,7 @@ from pybuild.platform import Platform
 
 NOT_IN_ENV: Final = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
 """Arguments that are about the build and never become variables of a step."""
+_ALIASES: Final = {"DOCKEROS": "TARGETOS", "DOCKERARCH": "TARGETARCH"}
 
 
 def platform_args(build: Platform, target: Platform, stage: str, given: Mapping[str, str]) -> dict[str, str]:
@@ -49,6 +50,20 @@ def platform_args(build: Platform, target: Platform, stage: str, given: Mapping[
         "TARGETSTAGE": stage or "default",
     }
     return {name: given.get(name, value) for name, value in values.items()}
+
+
+def platform_aliases(args: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """DOCKEROS and DOCKERARCH: what TARGETOS and TARGETARCH are called in the proposal moby/moby#32487.
+
+    Args:
+        args: as `platform_args` has them.
+        given: build arguments, which win.
+
+    Example:
+        >>> platform_aliases({"TARGETOS": "linux", "TARGETARCH": "arm64"}, {"DOCKEROS": "plan9"})
+        {'DOCKEROS': 'plan9', 'DOCKERARCH': 'arm64'}
+    """
+    return {name: given.get(name, args[alias]) for name, alias in _ALIASES.items()}
 
 
 def global_args(

@@ -18,6 +18,8 @@ from pybuild.frontend.dockerfile.lower.gojson import in_byte_order, json_text
 from pybuild.oci.imageconfig import DEFAULT_PATH, Healthcheck, History
 from pybuild.platform import Platform
 
+EXPORTS = "pybuild.exports"
+"""The member in which an image keeps what those get that IMPORT it; no other builder knows it, or inherits it."""
 HISTORY_COMMENT = "buildkit.dockerfile.v0"
 WINDOWS_PATH = r"c:\Windows\System32;c:\Windows;C:\Windows\System32\WindowsPowerShell\v1.0"
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)")
@@ -30,7 +32,10 @@ def default_path(os_name: str) -> str:
 
 @attrs.define(kw_only=True)
 class Image:
-    """An image config that can be changed. None is an absent list; an empty one is written as absent, too."""
+    """An image config that can be changed. None is an absent list; an empty one is written as absent, too.
+
+    `exports` are the instructions that the image offers to an IMPORT.
+    """
 
     created: str = ""
     author: str = ""
@@ -55,6 +60,7 @@ class Image:
     healthcheck: Healthcheck | None = None
     on_build: list[str] = attrs.field(factory=list[str])
     shell: list[str] | None = None
+    exports: list[str] = attrs.field(factory=list[str])
 
     @classmethod
     def empty(cls, platform: Platform) -> Self:
@@ -142,6 +148,7 @@ class Image:
             healthcheck=_healthcheck(config),
             on_build=config.strings("OnBuild") or [],
             shell=config.strings("Shell"),
+            exports=document.strings(EXPORTS) or [],
         )
 
     def text(self) -> str:
@@ -153,6 +160,7 @@ class Image:
         if self.history:
             document["history"] = [_history_document(entry) for entry in self.history]
         document["config"] = self._config_document()
+        document |= _present({EXPORTS: self.exports})
         return json_text(document)
 
     def _config_document(self) -> dict[str, object]:

@@ -17,6 +17,7 @@ from pybuild.frontend.dockerfile.instructions import (
     Env,
     Expose,
     Healthcheck,
+    Import,
     Label,
     Maintainer,
     Onbuild,
@@ -82,6 +83,8 @@ def _lower(scope: Scope, stage: StageState, command: Command, step: Step, linter
             stage.context_paths.update(go_join("/", path) for path in paths)
         case Copy():
             _copy(scope, stage, command, step, linter)
+        case Import():
+            raise AssertionError("imports are replaced before")
         case _:
             _lower_config(scope, stage, command, linter)
 

@@ -12,11 +12,23 @@ from typing import final
 import attrs
 
 from pybuild.errors import FrontendError, PybuildError
-from pybuild.frontend.dockerfile.dockerfile import parse, parse_trigger
-from pybuild.frontend.dockerfile.instructions import Command, Copy, Dockerfile, Onbuild, Run, Stage
+from pybuild.frontend.dockerfile.dialect import PLAIN, Dialect
+from pybuild.frontend.dockerfile.dockerfile import parse, parse_export, parse_trigger
+from pybuild.frontend.dockerfile.imports import imported
+from pybuild.frontend.dockerfile.instructions import (
+    Add,
+    Command,
+    Copy,
+    Dockerfile,
+    Import,
+    Onbuild,
+    Run,
+    Stage,
+    Workdir,
+)
 from pybuild.frontend.dockerfile.lint import Linter
 from pybuild.frontend.dockerfile.lower import checks, platforms
-from pybuild.frontend.dockerfile.lower.args import global_args, platform_args, proxy_env
+from pybuild.frontend.dockerfile.lower.args import global_args, platform_aliases, platform_args, proxy_env
 from pybuild.frontend.dockerfile.lower.bases import follow_paths, resolve_bases
 from pybuild.frontend.dockerfile.lower.config import set_working_dir
 from pybuild.frontend.dockerfile.lower.contexts import Contexts
@@ -64,7 +76,7 @@ def lower(
     *,
     target_platform: Platform | None,
     all_stages: bool = False,
-    labs: bool = False,
+    dialect: Dialect = PLAIN,
 ) -> Lowered:
     """Lower a Dockerfile for one platform.
 
@@ -74,13 +86,13 @@ def lower(
         linter: where warnings go.
         target_platform: what to build for; None for what the worker is.
         all_stages: look at stages that nothing needs, too.
-        labs: allow the instructions of the labs channel.
+        dialect: what the Dockerfile may say.
 
     Raises:
         FrontendError: the Dockerfile or an option is wrong.
         SourceFetchError: a base image cannot be looked up.
     """
-    return _Lowering(text, contexts, linter, target_platform, all_stages=all_stages, labs=labs).run()
+    return _Lowering(text, contexts, linter, target_platform, all_stages=all_stages, dialect=dialect).run()
 
 
 @final
@@ -93,7 +105,7 @@ class _Lowering:
         target_platform: Platform | None,
         *,
         all_stages: bool,
-        labs: bool,
+        dialect: Dialect,
     ) -> None:
         self._text = text
         self._contexts = contexts
@@ -101,11 +113,11 @@ class _Lowering:
         self._linter = linter
         self._asked_for = target_platform
         self._all_stages = all_stages
-        self._labs = labs
+        self._dialect = dialect
         self._context_paths: set[str] = set()
 
     def run(self) -> Lowered:
-        dockerfile = parse(self._text.data, file=self._text.filename, linter=self._linter)
+        dockerfile = parse(self._text.data, file=self._text.filename, linter=self._linter, dialect=self._dialect)
         scope, facts = self._scope(dockerfile)
         for number, stage in enumerate(dockerfile.stages):
             self._add_stage(scope, number, stage, facts)
@@ -126,6 +138,8 @@ class _Lowering:
         build_args = dict(options.build_args)
         name = options.target or dockerfile.stages[-1].name
         env = platform_args(options.build_platforms[0], target_platform, name, build_args)
+        if self._dialect.extended:
+            env |= platform_aliases(env, build_args)
         checks.default_bases(self._linter, dockerfile.stages, dockerfile.global_args, env, lexer)
         values, args = global_args(env, dockerfile.global_args, build_args, lexer, self._text.filename)
         epoch = self._epoch(dockerfile, values, build_args, lexer)
@@ -144,7 +158,7 @@ class _Lowering:
             main_context=self._contexts.main(lambda: follow_paths(self._context_paths)),
             epoch=epoch,
             proxy=proxy_env(options.build_args),
-            labs=self._labs,
+            labs=self._dialect.labs,
         )
         return scope, OutlineFacts(args=args)
 
@@ -200,7 +214,7 @@ class _Lowering:
             state.display = f"stage-{number}"
         scope.stages.add(state)
         state.outline.used |= used
-        steps = sum(command.__class__.__name__ in ("Add", "Copy", "Run", "Workdir") for command in stage.commands)
+        steps = sum(map(_is_shown, stage.commands))
         state.total = steps + (state.base_name != SCRATCH and state.base is None)
         state.no_cache = self._options.is_no_cache(stage.name)
 
@@ -264,6 +278,8 @@ class _Lowering:
         elif isinstance(command, Run):
             names = [mount.source_stage or SCRATCH for mount in command.mounts]
             sources = tuple(scope.stages.named(name) or StageState(base_name=name, registered=False) for name in names)
+        elif isinstance(command, Import):
+            sources = (StageState(base_name=command.name, lines=command.lines, registered=False),)
         return Step(command, sources, from_trigger)
 
     def _copy_source(self, scope: Scope, command: Copy) -> StageState:
@@ -288,6 +304,7 @@ class _Lowering:
             needed = [stage for stage in scope.stages.all if stage in found]
             resolve_bases(scope, scope.stages.all if self._all_stages else needed)
             found_more = [stage for stage in needed if self._take_triggers(scope, stage)]
+            found_more += [stage for stage in scope.stages.all if self._take_imports(scope, stage)]
             if not found_more:
                 return needed
 
@@ -311,6 +328,26 @@ class _Lowering:
         for step in steps:
             self._depend(scope, stage, step)
         return any(step.sources for step in steps)
+
+    def _take_imports(self, scope: Scope, stage: StageState) -> bool:
+        """Replace imports of images that were looked up by what they export; tells whether that needs more stages."""
+        found: list[Step] = []
+        more = False
+        for step in stage.steps:
+            command = step.command
+            if not isinstance(command, Import) or not step.sources[0].resolved:
+                found.append(step)
+                continue
+            file = self._text.filename
+            exports = [parse_export(text, command.lines, file=file) for text in step.sources[0].image.exports]
+            steps = [self._step(scope, exported) for exported in imported(exports, command, file)]
+            stage.total += sum(map(_is_shown, (step.command for step in steps)))
+            for new in steps:
+                self._depend(scope, stage, new)
+            found += steps
+            more = True
+        stage.steps = found
+        return more
 
     def _trigger(self, scope: Scope, stage: StageState, text: str) -> Step:
         assert stage.lines is not None
@@ -336,6 +373,7 @@ class _Lowering:
         """What a stage inherits from its base."""
         stage.inherit()
         stage.dispatched = True
+        stage.image.exports = [] if stage.stage is None else [export.expression for export in stage.stage.exports]
         if stage.platform is None:
             stage.platform = Platform("", "")
         image, state = stage.image, stage.state
@@ -386,6 +424,11 @@ class _Lowering:
                 image.os_features = list(wanted.os_features)
         normal = platforms.normalize(image.platform)
         image.os, image.architecture, image.variant = normal.os, normal.architecture, normal.variant
+
+
+def _is_shown(command: Command) -> bool:
+    """Whether progress counts an instruction as a step."""
+    return isinstance(command, Add | Copy | Run | Workdir)
 
 
 def _enabled(stage: str, value: str) -> bool:

@@ -13,7 +13,7 @@ from pybuild.frontend.dockerfile.lower.ignored import Ignored
 from pybuild.frontend.dockerfile.lower.options import Options
 from pybuild.frontend.dockerfile.shellwords import Lexer
 from pybuild.llb.meta import LinuxResources, ProxyEnv, Ulimit
-from pybuild.location import Location, SourceText, Span
+from pybuild.location import Location, SourceText
 from pybuild.platform import Platform
 
 if TYPE_CHECKING:
@@ -89,9 +89,8 @@ class Scope:
         return self.options.resources if "exec.meta.linux.resources" in self.caps else None
 
     def locations(self, lines: Lines | None) -> tuple[Location, ...]:
-        """The place of a vertex."""
-        spans = () if lines is None else tuple(Span(*span) for span in lines.ranges)
-        return (Location.within(self.text, spans),)
+        """The place of a vertex, and what brought its instruction there."""
+        return (Location.within(self.text, ()),) if lines is None else lines.within(self.text)
 
     def linter_for(self, comments: tuple[str, ...]) -> Linter:
         """The lint sink of an instruction with `comments` above it."""
@@ -109,7 +108,7 @@ def rfc3339(seconds: int) -> str:
 def located(error: E, lines: Lines | None, file: str) -> E:
     """Add a place to an error; it may have one for what went wrong and one for what was going on."""
     place = Lines(0, -1) if lines is None else lines
-    error.locations = (*error.locations, place.location(file))
+    error.locations = (*error.locations, *place.locations(file))
     return error
 
 

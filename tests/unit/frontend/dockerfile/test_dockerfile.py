@@ -66,7 +66,7 @@ def test_stages() -> None:
     dockerfile = parse(b"ARG A=1\nARG B\nFROM --platform=$A x AS One\nRUN a\nFROM one\nCOPY --from=One b c\n")
     assert [arg.definitions[0].name for arg in dockerfile.global_args] == ["A", "B"]
     first, second = dockerfile.stages
-    assert (first.base, first.name, first.platform, first.lines) == ("x", "one", "$A", (3, 3))
+    assert (first.base, first.name, first.platform, first.lines) == ("x", "one", "$A", Lines(3, 3))
     assert isinstance(first.commands[0], Run)
     assert (second.base, second.name) == ("one", "")
     assert isinstance(second.commands[0], Copy)
@@ -105,7 +105,7 @@ def test_files_without_stages(text: str, message: str) -> None:
 def test_triggers_are_located_at_their_from() -> None:
     command = parse_trigger("RUN <<A\nx\nA", lines=Lines(7, 8))
     assert isinstance(command, Run)
-    assert (command.lines, command.command.files[0].data) == ((7, 8), "x\n")
+    assert (command.lines, command.command.files[0].data) == (Lines(7, 8), "x\n")
     with pytest.raises(InstructionError) as caught:
         parse_trigger("COPY a", lines=Lines(7, 8))
     assert caught.value.message.startswith("COPY requires at least two arguments")

@@ -1,6 +1,7 @@
 import pytest
 
 from pybuild.errors import DockerfileSyntaxError
+from pybuild.frontend.dockerfile.lines import Lines
 from pybuild.frontend.dockerfile.nodes import Node, parse_nodes
 
 
@@ -15,7 +16,7 @@ def only(text: str) -> Node:
 
 def test_continued_lines_are_one_instruction() -> None:
     node = only("RUN a \\\n  && b \\  \t\n# comment \\\n\tc\n")
-    assert (node.text, node.lines) == ("RUN a   && b \tc", (1, 4))
+    assert (node.text, node.lines) == ("RUN a   && b \tc", Lines(1, 4))
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", ""])
@@ -116,7 +117,7 @@ def test_heredocs_follow_their_instruction() -> None:
         ("B", "\tb\n", False, True),
         ("C D", "", False, False),
     ]
-    assert copy.lines == (1, 6)
+    assert copy.lines == Lines(1, 6)
     assert run.text == "RUN x"
 
 

@@ -47,7 +47,7 @@ def test_every_instruction_knows_its_text_lines_and_comments() -> None:
     assert (found.keyword, found.code, found.lines, found.comments) == (
         "run",
         "run --network=none b   c",
-        (3, 4),
+        Lines(3, 4),
         ("says b",),
     )
 
