@@ -27,6 +27,7 @@ from pybuild.frontend.dockerfile.instructions import (
     StopSignal,
     Volume,
 )
+from pybuild.frontend.dockerfile.lines import Lines
 
 
 def command(text: str) -> Command:
