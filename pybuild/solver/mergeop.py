@@ -1,4 +1,4 @@
-"""Diff of two trees as changes in a layer, and laying a tree's layers over another tree by writing.
+"""Diff of two trees as changes in a layer.
 
 Mirrors snapshot/diffapply_linux.go: what differs is written with the directories that lead to it, removals become
 whiteouts. Stacking layers without copying is the snapshotter's `restack`; this is for everything it cannot do.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat as statmod
-from collections.abc import Callable
 
 from pybuild.store.attributes import CAPABILITY, attributes_of, read_xattrs, xattr_names
 from pybuild.store.sameness import same_content, same_owner_and_mode
@@ -27,40 +26,16 @@ def write_diff(lower: LayeredTree, upper: LayeredTree, out: TreeWriter) -> None:
         out: a layer for the changes. Removals are recorded even when nothing lies under it yet, except by a writer
             of whole trees (`native`), which just does not have what was removed.
     """
-    _Diff(lower, upper, out, remove=_record_removal).run()
-
-
-def apply_tree(tree: LayeredTree, out: TreeWriter) -> None:
-    """Lay a tree over what `out` shows, layer by layer, as a merge does.
-
-    Each layer's changes are applied in turn, so what a layer removed is removed below too, but an opaque directory
-    hides only what its own tree had below it.
-    """
-    for position in range(len(tree.lowers) - 1, -1, -1):
-        below = LayeredTree(tree.lowers[position + 1 :])
-        _Diff(below, LayeredTree(tree.lowers[position:]), out, remove=_remove_if_there).run()
-
-
-def _record_removal(out: TreeWriter, path: str) -> None:
-    if out.whiteouts != "native":
-        out.whiteout(path)
-
-
-def _remove_if_there(out: TreeWriter, path: str) -> None:
-    if out.view.lookup(path, follow=False) is not None:
-        out.remove(path)
+    _Diff(lower, upper, out).run()
 
 
 class _Diff:
-    """One comparison on its way into a layer. `remove` says what a removal does to the layer."""
+    """One comparison on its way into a layer."""
 
-    def __init__(
-        self, lower: LayeredTree, upper: LayeredTree, out: TreeWriter, *, remove: Callable[[TreeWriter, str], None]
-    ) -> None:
+    def __init__(self, lower: LayeredTree, upper: LayeredTree, out: TreeWriter) -> None:
         self._lower = lower
         self._upper = upper
         self._out = out
-        self._remove = remove
         self._directories: dict[str, Entry] = {"/": upper.root}
         self._links: dict[tuple[str, int], str] = {}
 
@@ -78,7 +53,8 @@ class _Diff:
                     stack.append((was if was is not None and was.is_dir else None, entry))
             for was in old.values():
                 self._write_parents(was.path)
-                self._remove(self._out, was.path)
+                if self._out.whiteouts != "native":
+                    self._out.whiteout(was.path)
         for path, entry in reversed(self._directories.items()):
             if path != "/":
                 self._out.set_mtime(path, entry.stat.st_mtime_ns)
