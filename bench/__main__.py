@@ -17,6 +17,7 @@ import attrs
 from bench import graphs, startup
 from bench.base import base_image
 from bench.peers.buildah import Buildah
+from bench.peers.buildctl import Buildctl
 from bench.peers.docker import Docker
 from bench.peers.peer import Missing, Peer
 from bench.peers.pybuild import Pybuild
@@ -26,7 +27,7 @@ from bench.sidebyside import Comparison
 
 ALONE = {"G1": graphs, "S1": startup}
 """What pybuild is measured in without others."""
-PEERS: dict[str, Callable[[Path], Peer]] = {"docker": Docker, "buildah": Buildah}
+PEERS: dict[str, Callable[[Path], Peer]] = {"buildctl": Buildctl, "docker": Docker, "buildah": Buildah}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

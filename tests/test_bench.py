@@ -40,7 +40,7 @@ def test_a_scenario_runs_side_by_side_with_docker(base_layout: Path) -> None:
 
 def test_names_of_scenarios_and_peers_are_checked() -> None:
     assert "there is no scenario N9; there are N1, " in bench("n9").stderr
-    assert "there is no peer kaniko; there are docker, " in bench("n1", "--peers", "kaniko").stderr
+    assert "there is no peer kaniko; there are buildctl, " in bench("n1", "--peers", "kaniko").stderr
 
 
 def archive(path: Path, *layers: dict[str, str]) -> Path:

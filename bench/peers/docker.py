@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.measure import Usage, run
-from bench.peers.peer import ROOT, Archive, Missing, environment
+from bench.peers.peer import ROOT, Archive, Missing, environment, first_build
 
 _SCRIPT = ROOT / "scripts/dockerd"
 
@@ -55,10 +55,7 @@ class Docker:
         """See Peer. Pruning leaves content to a collector that runs later; a new daemon is empty for certain."""
         self.stop()
         self.start()
-        first = self._work / "first"  # a daemon's first build sets things up that no user waits for again
-        first.mkdir()
-        (first / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
-        self.build(first)
+        first_build(self, self._work)
 
     def build(self, folder: Path, archive: Archive | None = None, *, sample_memory: bool = False) -> Usage:
         """See Peer."""

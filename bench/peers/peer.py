@@ -73,3 +73,11 @@ def program(name: str, hint: str) -> str:
     if found is None:
         raise Missing(f"{name} is not installed; {hint}")
     return found
+
+
+def first_build(peer: Peer, folder: Path) -> None:
+    """What a new daemon sets up at its first build, which no user waits for again."""
+    place = folder / "first"
+    place.mkdir()
+    (place / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    peer.build(place)
