@@ -25,22 +25,40 @@ from pybuild.store.contenthash import hash_contents
 from pybuild.store.filtered import filtered
 from pybuild.store.tree import Entry, LayeredTree
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _SETTLED_NS: Final = 100_000_000
-Known = tuple[int, int, int, int, bytes]
-"""Size, mtime and ctime in nanoseconds, inode, and the sha256 of the bytes."""
+Known = tuple[tuple[int, int, int, int], bytes]
+"""Size, mtime and ctime in nanoseconds and inode; and the sha256 of the bytes."""
 
 
 class ContextEntry(Entry):
-    """A path of a context: it belongs to root, and has no extended attributes (BuildKit does not send any)."""
+    """A path of a context: it belongs to root, and has no extended attributes (BuildKit does not send any).
 
-    __slots__ = ("below", "status")
+    Attributes:
+        status: its lstat, with the owner that it has.
+    """
 
-    def __init__(self, path: str, real: str, status: os.stat_result, dirs: tuple[str, ...]) -> None:
-        owned = (status.st_mode, status.st_ino, status.st_dev, status.st_nlink, 0, 0, status.st_size, 0, 0, 0)
-        super().__init__(path, real, os.stat_result(owned), dirs)
+    __slots__ = ("status",)
+
+    def __init__(self, path: str, real: str, status: os.stat_result) -> None:
+        # Made once per file: no call of the base class.
+        self.path = path
+        self.real = real
         self.status = status
-        self.below: dict[str, Entry] = {}
+        self._stat = None
+        is_dir = statmod.S_ISDIR(status.st_mode)
+        self.dirs = (real,) if is_dir else ()
+        self._children = {} if is_dir else None
+
+    @property
+    def stat(self) -> os.stat_result:
+        """The status with root as the owner and without times."""
+        found = self._stat
+        if found is None:
+            own = self.status
+            owned = (own.st_mode, own.st_ino, own.st_dev, own.st_nlink, 0, 0, own.st_size, 0, 0, 0)
+            found = self._stat = os.stat_result(owned)
+        return found
 
     @property
     def xattrs(self) -> Xattrs:
@@ -59,22 +77,40 @@ class ContextTree(LayeredTree):
         super().__init__((root.real,))
         self.root = root
         self.entries = entries
-        directories: dict[str, ContextEntry] = {"/": root}
+        below: dict[str, dict[str, Entry | None]] = {"": {}}
         for entry in entries:
-            directory, _, name = entry.path.rpartition("/")
-            directories[directory or "/"].below[name] = entry
+            path = entry.path
+            directory, _, name = path.rpartition("/")
+            below[directory][name] = entry
             if entry.dirs:
-                directories[entry.path] = entry
+                entry._children = below[path] = {}
+        root._children = below[""]
 
     def child(self, directory: Entry, name: str) -> Entry | None:
         """See LayeredTree."""
-        assert isinstance(directory, ContextEntry)
-        return directory.below.get(name)
+        return None if directory._children is None else directory._children.get(name)
 
     def children(self, directory: Entry) -> list[Entry]:
         """See LayeredTree."""
-        assert isinstance(directory, ContextEntry)
-        return list(directory.below.values())
+        return [] if directory._children is None else list(filter(None, directory._children.values()))
+
+
+class _Unfiltered(LayeredTree):
+    """A directory of the user's as it is: nothing in it marks anything removed."""
+
+    def __init__(self, directory: str) -> None:
+        super().__init__((directory,))
+        self.root = ContextEntry("/", self.lowers[0], os.lstat(directory))
+
+    def children(self, directory: Entry) -> list[Entry]:
+        """See LayeredTree. The status comes with the listing, and stays."""
+        prefix = directory.path if directory.path != "/" else ""
+        with os.scandir(directory.real) as items:
+            found = {
+                item.name: ContextEntry(f"{prefix}/{item.name}", item.path, item.stat(follow_symlinks=False))
+                for item in items
+            }
+        return [found[name] for name in sorted(found, key=os.fsencode)]
 
 
 def scan(directory: Path, include: Sequence[str], exclude: Sequence[str]) -> ContextTree:
@@ -88,23 +124,24 @@ def scan(directory: Path, include: Sequence[str], exclude: Sequence[str]) -> Con
     Raises:
         SourceFetchError: something in it cannot be read.
     """
-    tree = LayeredTree((directory,))
-    walk = filtered(
-        tree,
-        tree.root,
-        PatternMatcher(include) if include else None,
-        PatternMatcher(exclude) if exclude else None,
-        header=False,
-    )
     entries: list[ContextEntry] = []
     try:
-        for path, entry in walk:
-            status = entry.stat
-            if not statmod.S_ISSOCK(status.st_mode):
-                entries.append(ContextEntry(path, entry.real, status, entry.dirs))
-        root = ContextEntry("/", str(directory), os.lstat(directory), (str(directory),))
+        tree = _Unfiltered(str(directory))
+        walk = filtered(
+            tree,
+            tree.root,
+            PatternMatcher(include) if include else None,
+            PatternMatcher(exclude) if exclude else None,
+            header=False,
+        )
+        for _, entry in walk:
+            assert isinstance(entry, ContextEntry)
+            if not statmod.S_ISSOCK(entry.status.st_mode):
+                entries.append(entry)
     except OSError as error:
         raise _unreadable(error) from error
+    root = tree.root
+    assert isinstance(root, ContextEntry)
     return ContextTree(entries, root)
 
 
@@ -135,15 +172,18 @@ class ContextIndex:
             SourceFetchError: a file cannot be read.
         """
         started = time.time_ns()
-        files = [entry for entry in tree.entries if statmod.S_ISREG(entry.status.st_mode)]
         found: dict[str, bytes] = {}
         changed: list[ContextEntry] = []
         fresh: dict[str, Known] = {}
-        for entry in files:
-            known = self._known.get(entry.path)
-            if known is not None and known[:4] == _numbers(entry.status):
-                found[entry.path] = known[4]
-                fresh[entry.path] = known
+        for entry in tree.entries:
+            status = entry.status
+            if not statmod.S_ISREG(status.st_mode):
+                continue
+            path = entry.path
+            known = self._known.get(path)
+            if known is not None and known[0] == _numbers(status):
+                found[path] = known[1]
+                fresh[path] = known
             else:
                 changed.append(entry)
         try:
@@ -153,7 +193,7 @@ class ContextIndex:
         for entry, digest in zip(changed, digests, strict=True):
             found[entry.path] = digest
             if entry.status.st_ctime_ns < started - _SETTLED_NS:
-                fresh[entry.path] = (*_numbers(entry.status), digest)
+                fresh[entry.path] = _numbers(entry.status), digest
         if changed or len(fresh) != len(self._known):
             self._known = fresh
             self._dirty = True
@@ -178,18 +218,19 @@ class ContextIndex:
 
 def tree_digest(tree: ContextTree, hashes: dict[str, bytes]) -> Digest:
     """The digest of all that a context holds: paths, types, modes, link targets and bytes; no times, no owners."""
-    listing = hashlib.sha256()
+    listing: list[bytes] = []
     for entry in tree.entries:
-        status = entry.status
-        mode = status.st_mode
-        line = b"%o %d " % (mode, status.st_rdev if statmod.S_ISCHR(mode) or statmod.S_ISBLK(mode) else 0)
+        mode = entry.status.st_mode
+        name = entry.path.encode(errors="surrogateescape")
         if statmod.S_ISREG(mode):
-            line += hashes[entry.path]
+            line = b"%o 0 %b" % (mode, hashes[entry.path])
         elif statmod.S_ISLNK(mode):
-            line += os.fsencode(os.readlink(entry.real))
-        name = os.fsencode(entry.path)
-        listing.update(b"%d:%s%d:%s" % (len(name), name, len(line), line))
-    return Digest(f"sha256:{listing.hexdigest()}")
+            line = b"%o 0 %b" % (mode, os.fsencode(os.readlink(entry.real)))
+        else:
+            device = statmod.S_ISCHR(mode) or statmod.S_ISBLK(mode)
+            line = b"%o %d " % (mode, entry.status.st_rdev if device else 0)
+        listing.append(b"%d:%b%d:%b" % (len(name), name, len(line), line))
+    return Digest(f"sha256:{hashlib.sha256(b''.join(listing)).hexdigest()}")
 
 
 def _numbers(status: os.stat_result) -> tuple[int, int, int, int]:

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import attrs
 
+from pybuild._collector import paused as collector_paused
 from pybuild.digest import Digest, digest_of
 from pybuild.errors import AlreadyExists, NotFound, SourceFetchError
 from pybuild.llb.ops import SourceOp
@@ -153,11 +154,12 @@ class LocalSource:
         name = digest_of("context", str(directory), tuple(include), tuple(follow), tuple(exclude)).partition(":")[2]
         if follow:
             include = [*include, *follow_paths(LayeredTree((directory,)), follow)]
-        index = ContextIndex(self._store.root / "contexts" / name)
-        tree = scan(directory, include, exclude)
-        hashes = index.hashes(tree)
-        index.save()
-        return _Context(tree=tree, hashes=hashes, digest=tree_digest(tree, hashes), index=index, content={})
+        with collector_paused():
+            index = ContextIndex(self._store.root / "contexts" / name)
+            tree = scan(directory, include, exclude)
+            hashes = index.hashes(tree)
+            index.save()
+            return _Context(tree=tree, hashes=hashes, digest=tree_digest(tree, hashes), index=index, content={})
 
     # ------------------------------------------------------------------------------------------- copying
 

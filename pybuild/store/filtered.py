@@ -43,6 +43,9 @@ def filtered(
         exclude: leave out what matches these.
         header: the directory itself is among the results.
     """
+    if not include and not exclude:
+        yield from _everything(tree, top, header=header)
+        return
     stack = [_Step("", top, None, emitted=not header)]
     while stack:
         step = stack.pop()
@@ -66,6 +69,19 @@ def filtered(
             stack.extend(
                 _Step(f"{step.relative}/{child.name}", child, step) for child in reversed(tree.children(step.entry))
             )
+
+
+def _everything(tree: LayeredTree, top: Entry, *, header: bool) -> Iterator[tuple[str, Entry]]:
+    start = 0 if top.path == "/" else len(top.path)
+    if header:
+        yield "", top
+    stack = [top]
+    while stack:
+        entry = stack.pop()
+        if entry is not top:
+            yield entry.path[start:], entry
+        if entry.dirs:
+            stack.extend(reversed(tree.children(entry)))
 
 
 def _emit(step: _Step) -> Iterator[tuple[str, Entry]]:
