@@ -1,7 +1,7 @@
 """Walks a directory under include and exclude patterns, with the directories that lead to what they leave.
 
-The rules are those of fsutil's filter, which BuildKit uses for contexts, copies and content keys alike. Directories
-whose content surely gets the same answer as they got themselves are not entered.
+The rules are those of fsutil's filter, which BuildKit uses for contexts, copies and content keys alike. What
+lies below a directory whose content surely gets the same answer as it got itself is not matched at all.
 """
 
 from __future__ import annotations
@@ -43,43 +43,45 @@ def filtered(
         exclude: leave out what matches these.
         header: the directory itself is among the results.
     """
-    if not include and not exclude:
-        yield from _everything(tree, top, header=header)
-        return
+    start = 0 if top.path == "/" else len(top.path)
     stack = [_Step("", top, None, emitted=not header)]
     while stack:
         step = stack.pop()
         chosen = True
-        settled = False
+        settled = not include and not exclude
         if step.relative:
             before = step.parent
             path = step.relative[1:]
             if include:
                 chosen, step.included = include.matches_using_parents(path, before.included if before else None)
-                settled = not chosen and include.is_settled(path, matched=False)
+                settled = include.is_settled(path, matched=chosen)
             if exclude:
                 dropped, step.excluded = exclude.matches_using_parents(path, before.excluded if before else None)
+                sure = exclude.is_settled(path, matched=dropped)
+                # One sure no is enough; a yes takes both.
+                settled = (sure and dropped) or (settled and not chosen) or (sure and (settled or not include))
                 chosen = chosen and not dropped
-                settled = settled or (dropped and exclude.is_settled(path, matched=True))
         elif include:
             chosen = False
         if chosen:
             yield from _emit(step)
-        if step.entry.is_dir and not settled:
+        if not step.entry.is_dir:
+            continue
+        if not settled:
             stack.extend(
                 _Step(f"{step.relative}/{child.name}", child, step) for child in reversed(tree.children(step.entry))
             )
+        elif chosen:
+            for entry in _below(tree, step.entry):
+                yield entry.path[start:], entry
 
 
-def _everything(tree: LayeredTree, top: Entry, *, header: bool) -> Iterator[tuple[str, Entry]]:
-    start = 0 if top.path == "/" else len(top.path)
-    if header:
-        yield "", top
-    stack = [top]
+def _below(tree: LayeredTree, top: Entry) -> Iterator[Entry]:
+    """Everything below a directory, parents first, names in order."""
+    stack = tree.children(top)[::-1]
     while stack:
         entry = stack.pop()
-        if entry is not top:
-            yield entry.path[start:], entry
+        yield entry
         if entry.dirs:
             stack.extend(reversed(tree.children(entry)))
 
