@@ -70,7 +70,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(usage(), file=sys.stderr)
         return EXIT_USAGE
     options.program = program
-    return _run(options)
+    code = _run(options)
+    if argv is None:  # the process ends here, and looking for garbage once more only takes time
+        import gc
+
+        gc.freeze()
+    return code
 
 
 def usage() -> str:

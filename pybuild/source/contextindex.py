@@ -105,11 +105,20 @@ class _Unfiltered(LayeredTree):
     def children(self, directory: Entry) -> list[Entry]:
         """See LayeredTree. The status comes with the listing, and stays."""
         prefix = directory.path if directory.path != "/" else ""
-        with os.scandir(directory.real) as items:
-            found = {
-                item.name: ContextEntry(f"{prefix}/{item.name}", item.path, item.stat(follow_symlinks=False))
-                for item in items
-            }
+        real = directory.real
+        descriptor = os.open(real, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:  # by descriptor: the kernel need not walk the whole path for each status
+            with os.scandir(descriptor) as items:
+                found = {
+                    name: ContextEntry(f"{prefix}/{name}", f"{real}/{name}", item.stat(follow_symlinks=False))
+                    for item in items
+                    for name in (item.name,)
+                }
+        except OSError as error:
+            name = error.filename if isinstance(error.filename, str) else ""
+            raise OSError(error.errno, error.strerror, f"{real}/{name}".rstrip("/")) from None
+        finally:
+            os.close(descriptor)
         return [found[name] for name in sorted(found, key=os.fsencode)]
 
 
@@ -159,11 +168,13 @@ class ContextIndex:
         """The snapshot that was last made of this directory."""
         self.snapshot_hashes: dict[str, bytes] = {}
         """The hash of every file in it."""
+        self._digest = ("", "")
+        """Of the directory as it was the last time: that of all that is no regular file, and that of everything."""
         self._dirty = False
         with contextlib.suppress(OSError, ValueError, EOFError, TypeError):
-            version, snapshot, made, known = marshal.loads(path.read_bytes())  # noqa: S302  # written by this class alone
+            version, *rest = marshal.loads(path.read_bytes())  # noqa: S302  # written by this class alone
             if version == _VERSION:
-                self.snapshot, self.snapshot_hashes, self._known = snapshot, made, known
+                self.snapshot, self.snapshot_hashes, self._digest, self._known = rest
 
     def hashes(self, tree: ContextTree) -> dict[str, bytes]:
         """The hash of every regular file by its path; reads the bytes of changed files only.
@@ -196,8 +207,20 @@ class ContextIndex:
                 fresh[entry.path] = _numbers(entry.status), digest
         if changed or len(fresh) != len(self._known):
             self._known = fresh
+            self._digest = ("", "")
             self._dirty = True
         return found
+
+    def digest(self, tree: ContextTree, hashes: dict[str, bytes]) -> Digest:
+        """`tree_digest` of what `hashes` was given; it need not be computed again when no file changed."""
+        others = hashlib.sha256(b"".join(_line(entry, hashes) for entry in tree.entries if not _is_file(entry)))
+        if self._digest[0] == others.hexdigest():
+            return Digest(self._digest[1])
+        digest = tree_digest(tree, hashes)
+        if len(hashes) == len(self._known):  # otherwise a file may still change unseen
+            self._digest = (others.hexdigest(), digest)
+            self._dirty = True
+        return digest
 
     def made(self, snapshot: str, hashes: dict[str, bytes]) -> None:
         """Note the snapshot that holds the directory now, and the hashes of its files."""
@@ -211,26 +234,34 @@ class ContextIndex:
             return
         staging = self._path.with_name(f"{self._path.name}.{os.urandom(4).hex()}")
         with contextlib.suppress(OSError):
-            staging.write_bytes(marshal.dumps((_VERSION, self.snapshot, self.snapshot_hashes, self._known)))
+            staging.write_bytes(
+                marshal.dumps((_VERSION, self.snapshot, self.snapshot_hashes, self._digest, self._known))
+            )
             staging.replace(self._path)
             self._dirty = False
 
 
 def tree_digest(tree: ContextTree, hashes: dict[str, bytes]) -> Digest:
     """The digest of all that a context holds: paths, types, modes, link targets and bytes; no times, no owners."""
-    listing: list[bytes] = []
-    for entry in tree.entries:
-        mode = entry.status.st_mode
-        name = entry.path.encode(errors="surrogateescape")
-        if statmod.S_ISREG(mode):
-            line = b"%o 0 %b" % (mode, hashes[entry.path])
-        elif statmod.S_ISLNK(mode):
-            line = b"%o 0 %b" % (mode, os.fsencode(os.readlink(entry.real)))
-        else:
-            device = statmod.S_ISCHR(mode) or statmod.S_ISBLK(mode)
-            line = b"%o %d " % (mode, entry.status.st_rdev if device else 0)
-        listing.append(b"%d:%b%d:%b" % (len(name), name, len(line), line))
-    return Digest(f"sha256:{hashlib.sha256(b''.join(listing)).hexdigest()}")
+    listing = b"".join([_line(entry, hashes) for entry in tree.entries])
+    return Digest(f"sha256:{hashlib.sha256(listing).hexdigest()}")
+
+
+def _line(entry: ContextEntry, hashes: dict[str, bytes]) -> bytes:
+    mode = entry.status.st_mode
+    name = entry.path.encode(errors="surrogateescape")
+    if statmod.S_ISREG(mode):
+        line = b"%o 0 %b" % (mode, hashes[entry.path])
+    elif statmod.S_ISLNK(mode):
+        line = b"%o 0 %b" % (mode, os.fsencode(os.readlink(entry.real)))
+    else:
+        device = statmod.S_ISCHR(mode) or statmod.S_ISBLK(mode)
+        line = b"%o %d " % (mode, entry.status.st_rdev if device else 0)
+    return b"%d:%b%d:%b" % (len(name), name, len(line), line)
+
+
+def _is_file(entry: ContextEntry) -> bool:
+    return statmod.S_ISREG(entry.status.st_mode)
 
 
 def _numbers(status: os.stat_result) -> tuple[int, int, int, int]:

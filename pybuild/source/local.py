@@ -24,7 +24,7 @@ from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Vertex
 from pybuild.platform import Platform
 from pybuild.protocols import Ref, Session, SourceMetadata
-from pybuild.source.contextindex import ContextEntry, ContextIndex, ContextTree, scan, tree_digest
+from pybuild.source.contextindex import ContextEntry, ContextIndex, ContextTree, scan
 from pybuild.source.followpaths import follow_paths
 from pybuild.source.ignorefile import read_ignore_file
 from pybuild.store.attributes import Attributes
@@ -158,8 +158,9 @@ class LocalSource:
             index = ContextIndex(self._store.root / "contexts" / name)
             tree = scan(directory, include, exclude)
             hashes = index.hashes(tree)
+            digest = index.digest(tree, hashes)
             index.save()
-            return _Context(tree=tree, hashes=hashes, digest=tree_digest(tree, hashes), index=index, content={})
+            return _Context(tree=tree, hashes=hashes, digest=digest, index=index, content={})
 
     # ------------------------------------------------------------------------------------------- copying
 
