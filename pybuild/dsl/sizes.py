@@ -7,9 +7,9 @@ import re
 from pybuild.errors import ArgumentError
 
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d+)\s*([kmgt]?)(?:i?b)?", re.IGNORECASE)
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|ms|s|m|h)")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|ms|s|m|h|d)")
 
 
 def size_in_bytes(value: int | str, what: str) -> int:
@@ -33,7 +33,7 @@ def size_in_bytes(value: int | str, what: str) -> int:
 
 
 def seconds(value: float | str, what: str) -> float:
-    """A duration in seconds; text as in Go: `300ms`, `1m30s`.
+    """A duration in seconds; text as in Go: `300ms`, `1m30s`; `d` is a day.
 
     Raises:
         ArgumentError: negative or not a duration.

@@ -2,7 +2,7 @@
 
 A thin facade over three things: the head edge of the graph, the changes to the image config (`config.Config`), and
 the platform that was asked for. Lowering is in `fileops`, `run` and `pyfunc`; the calls that need no other state are
-in `configurable`, `filecalls` and `inspection`. `ExecState` is the state right after a run. Mirrors
+in `configurable`, `filecalls`, `laststep` and `inspection`. `ExecState` is the state right after a run. Mirrors
 client/llb/state.go.
 """
 
@@ -22,16 +22,18 @@ from pybuild.dsl.config import EMPTY, Config
 from pybuild.dsl.configurable import Configurable
 from pybuild.dsl.filecalls import FileCalls
 from pybuild.dsl.inspection import Inspectable
+from pybuild.dsl.laststep import LastStep
 from pybuild.dsl.mount import Mount
 from pybuild.dsl.paths import PathRef, checked, join, rooted
 from pybuild.dsl.run import Run, make_run, run_metadata
 from pybuild.dsl.sourceedge import default_context
 from pybuild.errors import ArgumentError, DefinitionError
 from pybuild.llb.files import FileAction
+from pybuild.llb.meta import Metadata
 from pybuild.llb.mounts import NO_OUTPUT, BindMount
 from pybuild.llb.mounts import Mount as PlacedMount
 from pybuild.llb.ops import ExecOp
-from pybuild.llb.vertex import Edge, OutputIndex
+from pybuild.llb.vertex import Edge, OutputIndex, Vertex
 from pybuild.location import Location, capture
 from pybuild.platform import Platform
 from pybuild.protocols import ImagePatch
@@ -46,7 +48,7 @@ class ChainError(DefinitionError, AttributeError):
     code = "chain"
 
 
-class State(Configurable["State"], FileCalls["State"], Inspectable, Buildable):
+class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspectable, Buildable):
     """A file system that the build would make, with the image config that goes with it.
 
     States are made by `image`, `scratch`, `local` and the other sources, and by the methods here. They are immutable
@@ -290,20 +292,12 @@ class State(Configurable["State"], FileCalls["State"], Inspectable, Buildable):
         whole = f"{start}/./{rooted(rest)[1:]}" if mark and rest else (start or "/")
         return PathRef(self._head, whole + _kept_end(path))
 
-    @public
-    def named(self, name: str) -> State:
-        """Name the last step, for progress and drawings.
+    def _last_step(self) -> Vertex | None:
+        return None if self._head is None else self._head.vertex
 
-        Example:
-            >>> from pybuild import image
-            >>> image("alpine").run("make").named("compile")
-            <State compile>
-        """
-        if self._head is None:
-            raise DefinitionError("named(): an empty state has no step to name")
-        vertex = self._head.vertex
-        renamed = vertex.replace(metadata=vertex.metadata.named(name))
-        return self._on(Edge(renamed, self._head.output), self._location)
+    def _with_metadata(self, metadata: Metadata) -> State:
+        assert self._head is not None
+        return self._on(Edge(self._head.vertex.replace(metadata=metadata), self._head.output), self._location)
 
     # ------------------------------------------------------------- pure inspection: never executes, needs no engine
 

@@ -221,6 +221,7 @@ def united(left: Metadata, right: Metadata) -> Metadata:
         progress_group=right.progress_group or left.progress_group,
         resources=right.resources or left.resources,
         local_dir=right.local_dir or left.local_dir,
+        caching=right.caching.joined(left.caching) if right.caching is not None else left.caching,
     )
 
 

@@ -137,13 +137,31 @@ class LinuxResources(Node):
 
 
 @node
+class Caching(Node):
+    """When a stored result of one step may be used again, beyond what its definition says.
+
+    `ttl_seconds`: not when it is older; 0 is for ever. `key`: texts that are part of its cache key.
+    """
+
+    ttl_seconds: float = 0.0
+    key: tuple[str, ...] = ()
+
+    def joined(self, other: Caching | None) -> Caching:
+        """What holds for one step that stands for two: the shorter time, all texts."""
+        if other is None or other == self:
+            return self
+        limits = [limit for limit in (self.ttl_seconds, other.ttl_seconds) if limit]
+        return Caching(ttl_seconds=min(limits, default=0.0), key=tuple(sorted({*self.key, *other.key})))
+
+
+@node
 class Metadata(Node):
     """Facts about a vertex that change neither its result nor its digest.
 
     `description` are BuildKit's display hints; `llb.customname` is the name that progress shows. `caps` are
     capabilities beyond those that follow from the op (`llb.caps`); `progress_group` draws vertices together.
     `local_dir` is the client's directory behind a `local://` or `oci-layout://` source: where content comes from, never
-    what it is.
+    what it is. `caching` is for the embedded engine: other engines are not told.
     """
 
     ignore_cache: bool = False
@@ -153,6 +171,12 @@ class Metadata(Node):
     progress_group: ProgressGroup | None = None
     resources: LinuxResources | None = None
     local_dir: str = ""
+    caching: Caching | None = None
+
+    @property
+    def decides_when_to_run(self) -> bool:
+        """Whether it says of its own when the step runs: passes leave such a step as it is."""
+        return self.ignore_cache or self.caching is not None
 
     @property
     def name(self) -> str:
@@ -172,6 +196,7 @@ __all__ = [
     "NO_CONSTRAINTS",
     "NO_METADATA",
     "CDIDevice",
+    "Caching",
     "Constraints",
     "ExecMeta",
     "HostIP",

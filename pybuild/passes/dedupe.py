@@ -79,12 +79,14 @@ def _united_metadata(all_of_them: list[Metadata]) -> Metadata:
     description: dict[str, str] = {}
     caps: set[str] = set()
     export_cache, progress_group, resources = first.export_cache, first.progress_group, first.resources
+    caching = first.caching
     for other in all_of_them:
         description.update(other.description)
         caps.update(other.caps)
         export_cache = export_cache if other.export_cache is None else other.export_cache
         progress_group = other.progress_group or progress_group
         resources = other.resources or resources
+        caching = other.caching.joined(caching) if other.caching is not None else caching
     return first.replace(
         ignore_cache=any(other.ignore_cache for other in all_of_them),
         description=tuple(sorted(description.items())),
@@ -92,4 +94,5 @@ def _united_metadata(all_of_them: list[Metadata]) -> Metadata:
         caps=tuple(sorted(caps)),
         progress_group=progress_group,
         resources=resources,
+        caching=caching,
     )

@@ -47,9 +47,9 @@ class _Folding:
     def take(self, vertex: Vertex) -> None:
         """Put in what stands for a vertex; those of its inputs are in already."""
         op = vertex.op
-        if isinstance(op, MergeOp) and not vertex.metadata.ignore_cache:
+        if isinstance(op, MergeOp) and not vertex.metadata.decides_when_to_run:
             self._merge(vertex, op)
-        elif isinstance(op, DiffOp) and op.lower >= 0 and not vertex.metadata.ignore_cache:
+        elif isinstance(op, DiffOp) and op.lower >= 0 and not vertex.metadata.decides_when_to_run:
             self._diff(vertex, op)
         else:
             self._rebuild.keep(vertex)
@@ -100,7 +100,7 @@ class _Folding:
     def _upper(self, below: Edge, diff: Edge) -> Edge | None:
         """The tree that `diff` makes of `below`, when the diff was taken from just that."""
         op = diff.vertex.op
-        if not isinstance(op, DiffOp) or op.lower < 0 or op.upper < 0 or diff.vertex.metadata.ignore_cache:
+        if not isinstance(op, DiffOp) or op.lower < 0 or op.upper < 0 or diff.vertex.metadata.decides_when_to_run:
             return None
         lower, upper = diff.vertex.inputs[op.lower], diff.vertex.inputs[op.upper]
         if key_of(below) != key_of(lower):
@@ -122,7 +122,7 @@ def _only_in_merges_and_diffs(graph: Graph) -> set[int]:
     """Vertices that only merges use, results, and diffs to take from: all others need a tree, even an empty one."""
     found = {id(vertex) for vertex in graph.vertices}
     for vertex in graph.vertices:
-        if vertex.metadata.ignore_cache:
+        if vertex.metadata.decides_when_to_run:
             found.difference_update(id(edge.vertex) for edge in vertex.inputs)  # it stays as it is
         elif isinstance(vertex.op, DiffOp):
             if vertex.op.upper >= 0:

@@ -31,6 +31,7 @@ def joinable(one: Vertex, other: Vertex) -> bool:
     return (
         one.constraints == other.constraints
         and left.ignore_cache == right.ignore_cache
+        and left.caching == right.caching
         and left.export_cache == right.export_cache
         and left.progress_group == right.progress_group
         and left.resources == right.resources

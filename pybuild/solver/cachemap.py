@@ -108,7 +108,9 @@ def cache_map(vertex: Vertex) -> CacheMap:
             form, inputs = ("source", *place, str(platform or ""), op.form), ()
         case _:
             assert_never(op)
-    return CacheMap(op_digest=digest_of(*form), inputs=inputs)
+    caching = vertex.metadata.caching
+    extra = (("extra", *caching.key),) if caching is not None and caching.key else ()
+    return CacheMap(op_digest=digest_of(*form, *extra), inputs=inputs)
 
 
 def _exec_form(op: ExecOp) -> tuple[object, ...]:

@@ -6,7 +6,8 @@ privileges. A cached build ends here. Mirrors what BuildKit's scheduler learns i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from pybuild.digest import digest_of
@@ -82,7 +83,8 @@ class Planner:
             return []
         self._look_into_imports(step)
         match = find(step, self.cache, self.content_of)
-        if match is None:
+        step.expired = match is not None and self._is_too_old(step, match.keys.values())
+        if match is None or step.expired:
             self._not_stored(step)
             return []
         step.state, step.keys = "cached", dict(match.keys)
@@ -93,12 +95,15 @@ class Planner:
     def _not_stored(self, step: Step) -> None:
         """The store has no result: an imported cache may, and what stands on the step may be stored all the same."""
         outputs = step.needed or {0}
-        keys = {output: result_key(step, output) for output in outputs} if identified(step) else {}
+        keys = {output: result_key(step, output, self._nonce(step, output)) for output in outputs if identified(step)}
         if keys and all(output in step.remote for output in outputs):
             step.state, step.keys, step.matched = "cached", keys, "import"
             step.reason = f"found in {step.remote[min(outputs)].spec}"
             return
-        step.expected = keys
+        if step.ttl:  # nothing may stand on a result whose age is not known
+            step.records.clear()
+        else:
+            step.expected = keys
         step.state = "maybe" if self._depends_on_content(step) else "run"
         step.reason = self._why(step)
 
@@ -110,8 +115,20 @@ class Planner:
         for output in step.needed or {0}:
             step.records[output] = find_records(step, output, self.imports, self.content_of)
             result = self.imports.result(step.records[output])
-            if result is not None and not step.distrusted:
+            if result is not None and not step.distrusted and not _is_over(step, result.created):
                 step.remote[output] = result
+
+    def _is_too_old(self, step: Step, keys: Iterable[str]) -> bool:
+        if not step.ttl:
+            return False
+        records = [record for key in keys if (record := self.cache.load(key)) is not None]
+        return any(_is_over(step, record.created) for record in records)
+
+    @staticmethod
+    def _nonce(step: Step, output: int) -> str:
+        """An imported result does not take the place of an older one: what stands on that does not stand on this."""
+        remote = step.remote.get(output)
+        return repr(remote.created) if step.expired and remote is not None else ""
 
     def content_of(self, step: Step, number: int) -> str | None:
         """The content key of an input, when its tree is at hand; None otherwise."""
@@ -142,6 +159,8 @@ class Planner:
         return all(self.cache.query(link) for link in known if not step.map.inputs[link.input_index].by_content)
 
     def _why(self, step: Step) -> str:
+        if step.expired:
+            return f"its result is older than {step.ttl:g} s"
         if not step.inputs:
             return "no stored result for this step"
         missing = missing_inputs(step, self.cache)
@@ -150,6 +169,10 @@ class Planner:
             open_names = [below.vertex.name for below, _ in step.inputs if not below.settled]
             return f"{open_names[0]} runs first" if open_names else "no stored result for this step"
         return f"changed: {', '.join(dict.fromkeys(names))}" if names else "no result for this combination of inputs"
+
+
+def _is_over(step: Step, created: float) -> bool:
+    return bool(step.ttl) and created + step.ttl < time.time()
 
 
 def as_plan(job: Job, estimate: Callable[[str], float]) -> Plan:

@@ -341,7 +341,7 @@ class Scheduler:
         }
         for output, ref in made.refs.items():
             key = result_key(step, output)
-            if step.no_cache and self.cache.load(key) is not None:
+            if (step.no_cache or step.expired) and self.cache.load(key) is not None:
                 key = result_key(step, output, nonce=repr(now))
             links: list[CacheLink] = definition_links(step, output)
             links += [content_link(step, number, content, output) for number, content in contents.items()]

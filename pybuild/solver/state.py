@@ -43,6 +43,8 @@ class Step:
     no_cache: bool = False
     records: dict[int, Records] = attrs.field(factory=dict[int, "Records"])
     remote: dict[int, RemoteResult] = attrs.field(factory=dict[int, "RemoteResult"])
+    expired: bool = False
+    """There is a result in the store, too old to be used again."""
     distrusted: bool = False
     """An imported result of it turned out to be damaged: what is imported is not asked again."""
 
@@ -56,6 +58,12 @@ class Step:
         """The cache map of a step that is no source."""
         assert self.cache_map is not None
         return self.cache_map
+
+    @property
+    def ttl(self) -> float:
+        """How many seconds a result of it may be used; 0 is for ever."""
+        caching = self.vertex.metadata.caching
+        return 0.0 if caching is None else caching.ttl_seconds
 
     @property
     def settled(self) -> bool:

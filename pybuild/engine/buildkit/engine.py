@@ -231,6 +231,8 @@ class _Job:
         known = gateway.llb_capabilities
         self._graph = with_links_copied(self._graph, known, self._links, self._progress.warn)
         check(self._graph, known)
+        if any(vertex.metadata.caching is not None for vertex in self._graph.vertices):
+            self._progress.warn("ttl() and key() are for the embedded engine: a BuildKit does not know them")
         options = MarshalOptions(platform=platform, caps=known or None, local_unique=gateway.session_id)
         definition = self._definition = marshal(self._graph, options)
         self._progress.know(definition.origin)

@@ -264,6 +264,11 @@ def _metadata_fields(metadata: Metadata) -> Iterator[tuple[str, Field]]:
         yield "name", Field(metadata.name, "")
     if metadata.ignore_cache:
         yield "cache", Field("not used", "off")
+    if metadata.caching is not None:
+        if metadata.caching.ttl_seconds:
+            yield "time to live", Field(f"{metadata.caching.ttl_seconds:g} s", "")
+        if metadata.caching.key:
+            yield "part of the key", Field(", ".join(metadata.caching.key), "")
     if metadata.export_cache is False:
         yield "cache export", Field("no", "")
     if metadata.resources is not None:

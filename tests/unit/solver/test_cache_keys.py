@@ -16,7 +16,17 @@ import pytest
 from pybuild._api import session_for
 from pybuild.llb import files, meta, mounts, ops
 from pybuild.llb.files import CopyAction, MkdirAction, MkfileAction, Owner, RmAction, SymlinkAction, UserName
-from pybuild.llb.meta import Constraints, ExecMeta, HostIP, LinuxResources, Metadata, ProgressGroup, ProxyEnv, Ulimit
+from pybuild.llb.meta import (
+    Caching,
+    Constraints,
+    ExecMeta,
+    HostIP,
+    LinuxResources,
+    Metadata,
+    ProgressGroup,
+    ProxyEnv,
+    Ulimit,
+)
 from pybuild.llb.mounts import BindMount, CacheMount, SecretMount, Sharing, SshMount, TmpfsMount
 from pybuild.llb.node import Node
 from pybuild.llb.ops import BuildOp, DiffOp, ExecOp, FileOp, MergeOp, Op, PassthroughOp, SourceOp
@@ -77,7 +87,9 @@ UNSET: dict[str, object] = {
     "Constraints.platform": Platform("linux", "arm64"),
 }
 """New values of fields that have none, or none that says what another one is like."""
-METADATA = Metadata(progress_group=ProgressGroup(id="g"), resources=LinuxResources())
+METADATA = Metadata(
+    progress_group=ProgressGroup(id="g"), resources=LinuxResources(), caching=Caching(ttl_seconds=1e12, key=("k",))
+)
 BY_CONTENT = {"BindMount.selector", "CacheMount.selector", "CopyAction.source"}
 """Fields that say which part of an input is used: what is there counts, see below."""
 TREES = ("same", "copy", "other")
