@@ -338,6 +338,12 @@ class StoreFull(StoreError):
     code = "store-full"
 
 
+class StoreDamaged(StoreError):
+    """The store's database cannot be read: it was cut short, or written by something else."""
+
+    code = "store-damaged"
+
+
 class UnsafeArchive(StoreError):
     """A layer or archive tries to reach outside its root, or exceeds a limit."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -129,8 +129,7 @@ async def execution(
 async def solve_in_worker(start: Start, session: Session, sink: ProgressSink, host: ShellHost) -> SolveResult:
     """What the worker process does: plan again, run what is missing, export."""
     started = time.time()
-    store = Store.open(Path(start.root))
-    with store.leases.lease() as lease:
+    with closing(Store.open(Path(start.root))) as store, store.leases.lease() as lease:
         build = await asyncio.to_thread(Build, store, start.request, session, start.pins)
         if start.caches is not None:
             build.import_caches(sink, start.caches)

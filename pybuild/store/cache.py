@@ -33,6 +33,10 @@ INSERT INTO results VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (result_key) DO UPDATE SET snapshot = excluded.snapshot, description = excluded.description,
     created = excluded.created, last_used = excluded.last_used, duration = excluded.duration
 """
+_LINK = """
+INSERT OR IGNORE INTO links SELECT ?1, ?2, ?3, ?4, ?5, ?6
+WHERE EXISTS (SELECT 1 FROM results WHERE result_key = ?6)
+"""
 
 
 class SqliteCacheStore:
@@ -78,14 +82,14 @@ class SqliteCacheStore:
                 connection.execute("INSERT OR REPLACE INTO durations VALUES (?, ?)", (op_digest, record.duration))
 
     def add_links(self, result_key: str, links: Sequence[CacheLink]) -> None:
-        """See protocols.CacheStore."""
+        """See protocols.CacheStore. Links to a result that was removed meanwhile are not kept."""
         if not links:
             return
         rows = [
             (link.input_key, link.input_index, link.op_digest, link.output, link.selector, result_key) for link in links
         ]
         with self._database.write() as connection:
-            connection.executemany("INSERT OR IGNORE INTO links VALUES (?, ?, ?, ?, ?, ?)", rows)
+            connection.executemany(_LINK, rows)
 
     def links(self, result_key: str) -> Sequence[CacheLink]:
         """All links that lead to a result, in a fixed order."""

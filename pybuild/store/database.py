@@ -11,11 +11,41 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from pybuild.errors import StoreFull
+from pybuild.errors import StoreDamaged, StoreFull
 
 _BUSY_SECONDS = 60.0
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE})
+
+
+class Connection(sqlite3.Connection):
+    """A connection that says what a damaged database means. Raises StoreDamaged."""
+
+    def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
+        """See sqlite3.Connection."""
+        try:
+            return super().execute(sql, parameters)
+        except sqlite3.DatabaseError as error:
+            _report_damage(error)
+            raise
+
+    def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
+        """See sqlite3.Connection."""
+        try:
+            return super().executescript(sql_script)
+        except sqlite3.DatabaseError as error:
+            _report_damage(error)
+            raise
+
+
+def _report_damage(error: sqlite3.DatabaseError) -> None:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+        raise StoreDamaged(
+            f"the store's database is damaged: {error}",
+            hint='"pybuild fsck --repair" starts a new one; pulled blobs and cache mounts stay, steps run again',
+        ) from error
 
 
 class Database:
@@ -41,7 +71,9 @@ class Database:
         return found
 
     def _connect(self) -> sqlite3.Connection:
-        made = sqlite3.connect(self.path, timeout=_BUSY_SECONDS, isolation_level=None, cached_statements=256)
+        made = sqlite3.connect(
+            self.path, timeout=_BUSY_SECONDS, isolation_level=None, cached_statements=256, factory=Connection
+        )
         try:
             made.execute("PRAGMA journal_mode=WAL")
             made.execute("PRAGMA synchronous=NORMAL")

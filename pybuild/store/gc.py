@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from pybuild.errors import NotFound
+from pybuild.store.leftovers import leftovers, rowless
 from pybuild.store.snapshots import Row
 from pybuild.store.treecopy import remove_tree
 from pybuild.store.usage import (
@@ -55,6 +56,7 @@ class GarbageCollector:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._wanted: tuple[int, set[str]] | None = None
 
     def usage(self) -> list[UsageRecord]:
         """Everything in the store, least recently used first."""
@@ -95,6 +97,7 @@ class GarbageCollector:
         }
         removed: list[UsageRecord] = []
         freed = 0
+        self._wanted = None
         order = _leaves_first(records, chosen)
         while over is None or freed < over:
             batch = _take(order, None if over is None else over - freed)
@@ -115,10 +118,8 @@ class GarbageCollector:
         owners = Owners(store)
         self._clean_unfinished(owners)
         self._clean_rowless()
-        for folder in ("ingest", "tmp"):
-            for path in (store.root / folder).iterdir():
-                if not owners.alive(path.name.partition("-")[0]):
-                    remove_tree(path)
+        for leftover in leftovers(store, owners):
+            remove_tree(leftover.path)
 
     # ------------------------------------------------------------------------------------------- leftovers
 
@@ -145,9 +146,7 @@ class GarbageCollector:
     def _clean_rowless(self) -> None:
         """Directories of snapshots that have no row; new ones move in under the write lock, so none is half there."""
         store = self._store
-        query = "SELECT directory FROM snapshots UNION SELECT flat FROM snapshots"
-        known = {int(row[0]) for row in store.database.connection.execute(query)}
-        stray = [int(path.name) for path in (store.root / "snapshots").iterdir() if int(path.name) not in known]
+        stray = rowless(store)
         for start in range(0, len(stray), _BATCH):
             with store.database.write() as transaction:
                 used = "SELECT 1 FROM snapshots WHERE directory = :n OR flat = :n"
@@ -187,8 +186,8 @@ class GarbageCollector:
                         numbers += found
                         gone.append((record, record.size if found or record.mutable else 0))
             blobs = [record for record in batch if record.kind == "content"]
-            labelled = labelled_content(store) | store.images.blobs() if blobs else set[str]()
-            deleted = [r for r in blobs if r.id not in labelled and self._delete_blob(connection, r)]
+            wanted = self._wanted_blobs(connection) if blobs else set[str]()
+            deleted = [r for r in blobs if r.id not in wanted and self._delete_blob(connection, r)]
             gone += [(record, record.size) for record in deleted]
         store.snapshots.discard(numbers)
         yield from gone
@@ -197,6 +196,16 @@ class GarbageCollector:
                 yield record, record.size
             if record.kind == "git-mirror" and self._remove_git_mirror(record):
                 yield record, record.size
+
+    def _wanted_blobs(self, connection: sqlite3.Connection) -> set[str]:
+        """Blobs that belong to snapshots or images; read again only when another process has written meanwhile.
+
+        What this process removes since makes the answer smaller, and blobs come last.
+        """
+        version = int(connection.execute("PRAGMA data_version").fetchone()[0])
+        if self._wanted is None or self._wanted[0] != version:
+            self._wanted = version, labelled_content(self._store) | self._store.images.blobs()
+        return self._wanted[1]
 
     def _delete_snapshot(self, connection: sqlite3.Connection, record: UsageRecord) -> tuple[int, ...] | None:
         row = self._row(record.id)

@@ -12,7 +12,8 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Generator
+import weakref
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -77,6 +78,7 @@ class LeaseManager:
         self._database = database
         self._cache = cache
         self._owner: tuple[str, int] | None = None
+        self._end: Callable[[], object] = bool
         self._mutex = threading.Lock()
         database.ensure(SCHEMA)
 
@@ -105,6 +107,8 @@ class LeaseManager:
         with self._mutex:
             if self._owner is None:
                 self._owner = self._lock_file()
+                # Whoever forgets to close: the file goes when this manager does, or the process ends.
+                self._end = weakref.finalize(self, _give_up, self._directory / self._owner[0], os.getpid())
             return self._owner[0]
 
     @property
@@ -131,7 +135,7 @@ class LeaseManager:
         """Give up ownership of everything unfinished."""
         with self._mutex:
             if self._owner is not None:
-                (self._directory / self._owner[0]).unlink(missing_ok=True)
+                self._end()
                 os.close(self._owner[1])
                 self._owner = None
 
@@ -150,3 +154,10 @@ class LeaseManager:
         with self._database.write() as connection:
             connection.execute("DELETE FROM leases WHERE id = ?", (lease_id,))
         (self._directory / lease_id).unlink(missing_ok=True)
+
+
+def _give_up(path: Path, process: int) -> None:
+    """Remove an owner's file; a process that was forked from the owner leaves it alone."""
+    if os.getpid() == process:
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -99,6 +99,19 @@ class Locks:
             handle = _take(path, exclusive=True, blocking=False)
             if handle is not None:
                 handle.release()
+
+    def stale(self) -> Iterator[Path]:
+        """The files that killed holders left behind."""
+        for path in self._directory.iterdir():
+            try:
+                descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue  # released meanwhile
+            try:
+                if _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB) and _is_at(path, descriptor):
+                    yield path
+            finally:
+                os.close(descriptor)
 
     def _acquire(self, name: str, *, exclusive: bool, blocking: bool) -> LockHandle | None:
         path = self._directory / hashlib.sha256(name.encode()).hexdigest()[:32]

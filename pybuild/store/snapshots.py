@@ -3,7 +3,8 @@
 `overlay.py` and `native.py` add what a snapshot's directory holds. A snapshot exists exactly when its row does: a new
 directory is made under tmp/ and moved into place in the transaction that writes the row; removal deletes the row
 first. So a process may die anywhere, and what is left are directories without rows, which `gc.py` removes. Files are
-not synced: after a power failure the newest snapshots may be damaged, as with BuildKit.
+not synced, as with BuildKit; but the seal of each tree is kept, by which `recovery.py` finds the newest snapshots
+damaged after a power failure, before anybody uses them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pybuild.errors import AlreadyExists, NotFound, StoreError, StoreFull
 from pybuild.protocols import MountSpec, SnapshotInfo, SnapshotKind, Usage
 from pybuild.store.database import Database
 from pybuild.store.metadata import SCHEMA
+from pybuild.store.seal import Sealed, seal_of
 from pybuild.store.space import reporting_full
 from pybuild.store.treecopy import disk_usage, remove_tree
 
@@ -218,6 +220,7 @@ class SnapshotTable(ABC):
             raise AlreadyExists(f'snapshot "{name}" already exists')
         with self._flattened(row) as flat:
             self._seal(self._directory / str(row.directory))
+            sealed = _sealed(self._tree(row.directory))
             with self._database.write() as connection:
                 number = self._add_flat(connection, flat) if flat is not None else 0
                 text = json.dumps({**dict(row.labels), **(labels or {})}, sort_keys=True)
@@ -240,6 +243,7 @@ class SnapshotTable(ABC):
                     raise AlreadyExists(f'snapshot "{name}" already exists') from None
                 if not changed:
                     raise NotFound(f'snapshot "{key}" not found')
+                _keep_seal(connection, row.directory, sealed)
                 if flat is not None:
                     self._move(flat.staged, number)
 
@@ -283,6 +287,7 @@ class SnapshotTable(ABC):
         numbers = (number for number in (row.directory, row.flat) if number)
         unused = tuple(number for number in numbers if connection.execute(used, {"n": number}).fetchone() is None)
         connection.executemany("DELETE FROM flat_trees WHERE directory = ?", [(number,) for number in unused])
+        connection.executemany("DELETE FROM seals WHERE directory = ?", [(number,) for number in unused])
         return unused
 
     def discard(self, numbers: Iterable[int]) -> None:
@@ -361,6 +366,7 @@ class SnapshotTable(ABC):
     ) -> None:
         """Write a row, and move its staged directories into place in the same transaction."""
         owner = self._owner()
+        sealed = _sealed(staging / "fs") if staging is not None and kind is SnapshotKind.COMMITTED else None
         with self._database.write() as connection:
             if base.key:
                 self.row(base.key)
@@ -375,6 +381,7 @@ class SnapshotTable(ABC):
                 )
             except sqlite3.IntegrityError:
                 raise AlreadyExists(f'snapshot "{key}" already exists') from None
+            _keep_seal(connection, number, sealed)
             if staging is not None:
                 self._move(staging, number)
             if flat is not None:
@@ -409,6 +416,21 @@ class SnapshotTable(ABC):
 
     def _temporary(self) -> Path:
         return self._root / "tmp" / f"{self._owner()}-{next(_numbers)}"
+
+
+def _sealed(tree: Path) -> Sealed | None:
+    """The seal of a finished tree; None where this process may not read all of it."""
+    try:
+        return seal_of(tree)
+    except PermissionError:
+        return None
+
+
+def _keep_seal(connection: sqlite3.Connection, number: int, sealed: Sealed | None) -> None:
+    if sealed is not None:
+        connection.execute("INSERT OR REPLACE INTO seals VALUES (?, ?)", (number, sealed.seal))
+        measured = "UPDATE snapshots SET size = ?, inodes = ? WHERE directory = ?"
+        connection.execute(measured, (sealed.size, sealed.inodes, number))
 
 
 def _next_number(connection: sqlite3.Connection) -> int:
