@@ -26,6 +26,7 @@ COMMANDS = {
     "du": "list what the store holds",
     "cache": "list, export, import and remove the directories of cache mounts, by id",
     "prune": "remove what the store need not hold",
+    "fsck": "find and repair what is damaged in the store",
     "version": "print versions of pybuild and of what it runs on",
 }
 #: What follows `--` is a program of somebody else's, with its arguments.

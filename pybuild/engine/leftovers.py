@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pybuild.store.finding import Finding
 
 #: Where the workers of a store have their state directories.
 WORKERS = "workers"
@@ -23,3 +27,22 @@ def sweep_workers(root: Path) -> None:
     from pybuild.runtime.workerdir import sweep
 
     sweep(base)
+
+
+def check_workers(root: Path, *, repair: bool) -> list[Finding]:
+    """What is left of workers that have ended: state directories and control groups.
+
+    Args:
+        root: the store's directory.
+        repair: remove it.
+    """
+    from pybuild.runtime.workerdir import stale, sweep
+    from pybuild.store.finding import Finding
+
+    base = root / WORKERS
+    found = stale(base)
+    if repair and found:
+        sweep(base)
+    left = stale(base) if repair and found else found
+    problem = "it was killed, and something of it is left"
+    return [Finding(kind="worker", id=name, problem=problem, repaired=name not in left) for name in found]

@@ -75,6 +75,26 @@ def _locked_file(path: Path) -> int:
             return lock
 
 
+def stale(base: Path) -> list[str]:
+    """The files that say of a worker that something is left of it, though it has ended."""
+    found: list[str] = []
+    for entry in sorted(base.iterdir()) if base.is_dir() else []:
+        if not entry.name.endswith((_LOCK_SUFFIX, _NEW_SUFFIX)):
+            continue
+        try:
+            lock = os.open(entry, os.O_RDWR)
+        except OSError:
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            found.append(entry.name)
+        except BlockingIOError:
+            continue
+        finally:
+            os.close(lock)
+    return found
+
+
 def sweep(base: Path) -> int:
     """Remove what workers left behind that were killed; returns of how many nothing is left now."""
     removed = 0

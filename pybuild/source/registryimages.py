@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from pybuild.digest import Digest
-from pybuild.errors import NotFound, SourceFetchError
+from pybuild.errors import DigestMismatch, NotFound, SourceFetchError
 from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Vertex
 from pybuild.oci.descriptor import Descriptor
@@ -66,7 +66,7 @@ class RegistryImages:
         """See source.image.Images: from the store when it is there."""
         try:
             return self._store.content.read(descriptor.digest)
-        except NotFound:
+        except (NotFound, DigestMismatch):
             pass
         reference = _reference(vertex)
         client = self._client(reference.domain)

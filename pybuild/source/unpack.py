@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pybuild.digest import Digest, sha256
-from pybuild.errors import AlreadyExists, DigestMismatch, NotFound
+from pybuild.errors import AlreadyExists, DigestMismatch, NotFound, UnsafeArchive
 from pybuild.oci.descriptor import Descriptor
 from pybuild.protocols import Ref
 from pybuild.store.layers import Layer, remember
@@ -82,7 +82,13 @@ def unpack(
             lease.add("snapshot", names[number])
             ready[number - start]()
             parent = names[number - 1] if number else ""
-            _unpack_one(store, layers[number], diff_ids[number], parent, names[number])
+            try:
+                _unpack_one(store, layers[number], diff_ids[number], parent, names[number])
+            except (UnsafeArchive, DigestMismatch):
+                if not store.content.drop_damaged(layers[number].digest):
+                    raise
+                bring(layers[number : number + 1])[0]()  # the disk, not the image, was to blame
+                _unpack_one(store, layers[number], diff_ids[number], parent, names[number])
     return Ref(snapshot=names[-1])
 
 

@@ -6,6 +6,7 @@ Mirrors BuildKit's solver/bboltcachestorage. Also remembers how long each op too
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -114,6 +115,12 @@ class SqliteCacheStore:
         with self._database.write() as connection:
             connection.execute("DELETE FROM links WHERE result_key = ?", (result_key,))
             connection.execute("DELETE FROM results WHERE result_key = ?", (result_key,))
+
+    def forget_snapshot(self, connection: sqlite3.Connection, snapshot: str) -> None:
+        """Remove the results that name a snapshot, and the links to them, within the caller's transaction."""
+        links = "DELETE FROM links WHERE result_key IN (SELECT result_key FROM results WHERE snapshot = ?)"
+        connection.execute(links, (snapshot,))
+        connection.execute("DELETE FROM results WHERE snapshot = ?", (snapshot,))
 
     def records(self) -> Iterator[CacheRecord]:
         """All results whose snapshots are there, least recently used first."""

@@ -134,6 +134,22 @@ class FileContentStore:
         except FileNotFoundError:
             raise _missing(digest) from None
 
+    def drop_damaged(self, digest: Digest) -> bool:
+        """Delete a blob if it does not have its digest any more; reads all of it.
+
+        Returns:
+            Whether it was damaged, or is not there.
+        """
+        algorithm, _, encoded = digest.partition(":")
+        try:
+            with self.path(digest).open("rb") as file:
+                if hashlib.file_digest(file, algorithm).hexdigest() == encoded:
+                    return False
+            self.path(digest).unlink()
+        except FileNotFoundError:
+            return True
+        return True
+
     def walk(self) -> Iterator[ContentInfo]:
         """See protocols.ContentStore."""
         for algorithm in sorted((self.root / "blobs").iterdir()):

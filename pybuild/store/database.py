@@ -31,14 +31,6 @@ class Connection(sqlite3.Connection):
             _report_damage(error)
             raise
 
-    def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
-        """See sqlite3.Connection."""
-        try:
-            return super().executescript(sql_script)
-        except sqlite3.DatabaseError as error:
-            _report_damage(error)
-            raise
-
 
 def _report_damage(error: sqlite3.DatabaseError) -> None:
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
@@ -84,14 +76,15 @@ class Database:
         return made
 
     def ensure(self, schema: str) -> None:
-        """Create tables that are missing; `schema` holds idempotent statements and runs once per process.
+        """Create tables that are missing; `schema` holds idempotent statements, and runs once per process.
 
         Raises:
             StoreFull: no room for them.
         """
         if schema not in self._ensured:
             with _reporting_full(self.path):
-                self.connection.executescript(schema)
+                for statement in schema.split(";"):  # executescript would commit the caller's transaction
+                    self.connection.execute(statement)
             self._ensured.add(schema)
 
     @contextmanager
@@ -120,6 +113,13 @@ class Database:
         if found is not None:
             found.close()
             self._local.connection = None
+
+    def remove(self) -> None:
+        """Delete the database; what comes next starts with a new one. No other thread or process may use it."""
+        self.close()
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        self._ensured.clear()
 
 
 @contextmanager

@@ -211,9 +211,7 @@ class GarbageCollector:
         row = self._row(record.id)
         if row is None or row.kind != "committed" or _is_referred(connection, record.id):
             return None
-        links = "DELETE FROM links WHERE result_key IN (SELECT result_key FROM results WHERE snapshot = ?)"
-        connection.execute(links, (record.id,))
-        connection.execute("DELETE FROM results WHERE snapshot = ?", (record.id,))
+        self._store.cache.forget_snapshot(connection, record.id)
         return self._store.snapshots.delete_row(connection, row)
 
     def _delete_blob(self, connection: sqlite3.Connection, record: UsageRecord) -> bool:

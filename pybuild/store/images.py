@@ -85,6 +85,13 @@ class Images:
         """The digests of everything that images consist of."""
         return {str(row[0]) for row in self._database.connection.execute("SELECT digest FROM image_blobs")}
 
+    def blobs_by_name(self) -> dict[str, list[str]]:
+        """What each image consists of, by its name."""
+        found: dict[str, list[str]] = {}
+        for name, digest in self._database.connection.execute("SELECT name, digest FROM image_blobs ORDER BY name"):
+            found.setdefault(str(name), []).append(str(digest))
+        return found
+
 
 def _image(row: tuple[str, str, str, int, float]) -> StoredImage:
     descriptor = Descriptor(media_type=str(row[2]), digest=Digest(row[1]), size=int(row[3]))

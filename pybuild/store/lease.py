@@ -125,11 +125,14 @@ class LeaseManager:
 
     def sweep(self) -> None:
         """Remove dead leases with their references, and the files of dead owners."""
+        for lease_id in self.dead():
+            self._forget(lease_id)
+
+    def dead(self) -> list[str]:
+        """The ids of leases and owners that are neither held nor have time left."""
         rows = self._database.connection.execute("SELECT id FROM leases").fetchall()
         ids = {str(row[0]) for row in rows} | {path.name for path in self._directory.iterdir()}
-        for lease_id in sorted(ids):
-            if not self.is_alive(lease_id):
-                self._forget(lease_id)
+        return [lease_id for lease_id in sorted(ids) if not self.is_alive(lease_id)]
 
     def close(self) -> None:
         """Give up ownership of everything unfinished."""

@@ -2,7 +2,7 @@
 
 Cheap to open, because every build does it: parts are made when first asked for. Layout of the directory:
 
-    version, snapshotter            format number; which snapshotter the snapshots belong to
+    version, snapshotter, place     format number; which snapshotter the snapshots belong to; see recovery.py
     oci-layout, blobs/sha256/<hex>  content, as an OCI image layout
     store.db                        sqlite: snapshots, leases, results, links
     snapshots/<n>/                  directories of snapshots
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Literal
 from pybuild.errors import StoreError
 from pybuild.store.database import Database
 from pybuild.store.locks import Locks
+from pybuild.store.recovery import is_elsewhere, note_place, recover
 from pybuild.store.space import reporting_full
 
 if TYPE_CHECKING:
@@ -53,7 +54,16 @@ _DIRECTORIES = (
     "locks",
     "tmp",
 )
-_FILES = ("version", "oci-layout", "snapshotter", "store.db", "store.db-wal", "store.db-shm", "store.db-journal")
+_FILES = (
+    "version",
+    "oci-layout",
+    "place",
+    "snapshotter",
+    "store.db",
+    "store.db-wal",
+    "store.db-shm",
+    "store.db-journal",
+)
 _OWN_NAMES = frozenset((*_DIRECTORIES, *_FILES, *(f"{name}.new" for name in _FILES)))
 _KINDS = ("overlay", "native")
 
@@ -100,6 +110,8 @@ class Store:
                 f'the store in "{root}" has format {version}, this pybuild knows format {FORMAT_VERSION}',
                 hint="use the pybuild that wrote it, or another --root",
             )
+        elif is_elsewhere(root) and os.access(root, os.W_OK):
+            recover(store)
         return store
 
     @cached_property
@@ -184,6 +196,17 @@ class Store:
 
         return "userxattr" if in_user_namespace() else "overlay"
 
+    def missing_directories(self) -> list[Path]:
+        """Parts of the layout that are not there."""
+        return [self.root / name for name in _DIRECTORIES if not (self.root / name).is_dir()]
+
+    def start_over(self) -> None:
+        """Begin with a new database, because the old one is damaged: no snapshot, result or image is known any more."""
+        from pybuild.store.metadata import SCHEMA
+
+        self.database.remove()
+        self.database.ensure(SCHEMA)
+
     def close(self) -> None:
         """Give up what this store object owns: its unfinished snapshots and files are garbage from now on."""
         if self._leases is not None:
@@ -238,6 +261,7 @@ class Store:
                     (self.root / name).mkdir(mode=0o700, exist_ok=True)
                 _write(self.root / "oci-layout", '{"imageLayoutVersion":"1.0.0"}')
                 self.leases.sweep()  # creates the tables, of the cache and the snapshots too
+                note_place(self.root)
                 _write(self.root / "version", str(FORMAT_VERSION))
         except (PermissionError, NotADirectoryError, FileExistsError) as error:
             raise StoreError(

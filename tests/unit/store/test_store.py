@@ -17,7 +17,7 @@ def test_layout(tmp_path: Path) -> None:
     assert root.stat().st_mode & 0o777 == 0o700
     names = {path.name for path in root.iterdir() if not path.name.startswith("store.db")}
     folders = {"blobs", "ingest", "snapshots", "cache-mounts", "contexts", "builds", "git", "leases", "locks", "tmp"}
-    assert names == folders | {"version", "oci-layout"}
+    assert names == folders | {"version", "oci-layout", "place"}
     assert (root / "oci-layout").read_text() == '{"imageLayoutVersion":"1.0.0"}\n'
 
 
