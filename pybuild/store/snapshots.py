@@ -429,7 +429,7 @@ def _sealed(tree: Path) -> Sealed | None:
 def _keep_seal(connection: sqlite3.Connection, number: int, sealed: Sealed | None) -> None:
     if sealed is not None:
         connection.execute("INSERT OR REPLACE INTO seals VALUES (?, ?)", (number, sealed.seal))
-        measured = "UPDATE snapshots SET size = ?, inodes = ? WHERE directory = ?"
+        measured = "UPDATE snapshots SET size = ?, inodes = ? WHERE directory = ? AND flat = 0"
         connection.execute(measured, (sealed.size, sealed.inodes, number))
 
 
