@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pybuild.dsl.mounts import bind, cache, secret, ssh, tmpfs
     from pybuild.dsl.outputs import Output, to_dir, to_docker, to_image, to_none, to_oci, to_registry, to_tar
     from pybuild.dsl.paths import PathRef
+    from pybuild.dsl.platforms import build_platform, target_platform
     from pybuild.dsl.remotes import git, http
     from pybuild.dsl.sources import diff, image, local, merge, oci_layout, scratch
     from pybuild.dsl.state import ExecState, State
@@ -40,6 +41,7 @@ _HOME = {
         "Output", "to_dir", "to_docker", "to_image", "to_none", "to_oci", "to_registry", "to_tar",
     ),
     "pybuild.dsl.paths": ("PathRef",),
+    "pybuild.dsl.platforms": ("build_platform", "target_platform"),
     "pybuild.dsl.remotes": ("git", "http"),
     "pybuild.dsl.sources": ("diff", "image", "local", "merge", "oci_layout", "scratch"),
     "pybuild.dsl.state": ("ExecState", "State"),
@@ -63,6 +65,7 @@ __all__ = [
     "abuild",
     "bind",
     "build",
+    "build_platform",
     "cache",
     "connect",
     "diff",
@@ -79,6 +82,7 @@ __all__ = [
     "secret",
     "ssh",
     "target",
+    "target_platform",
     "tmpfs",
     "to_dir",
     "to_docker",

@@ -7,16 +7,16 @@ it for programs that have a loop of their own.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pybuild._boundary import public
 from pybuild.engine.entitlements import parse_allowed
-from pybuild.errors import EngineUnavailable, PybuildError, TargetError
+from pybuild.errors import PybuildError, TargetError
 from pybuild.llb.vertex import Graph
-from pybuild.platform import Platform, host_platform, parse_platform, require_linux
-from pybuild.protocols import CacheSpec, OutputSpec, ProgressSink, SolveRequest
+from pybuild.platform import Platform, host_platform, parse_platforms, require_linux
+from pybuild.protocols import CacheSpec, OutputSpec, ProgressSink, SolveRequest, Variant
 from pybuild.results.logs import LogKeeper
 from pybuild.results.result import BuildResult, Origin
 from pybuild.session.secrets import EnvironmentSecret, SecretValue
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pybuild.session.local import LocalSession
 
 Progress: TypeAlias = Literal["auto", "tty", "plain", "quiet", "rawjson"]
+Heads: TypeAlias = "list[tuple[Platform, State]]"
+"""What to build for each platform, at least one."""
 
 
 @public
@@ -54,7 +56,8 @@ def build(
         output: what to do with the result: `to_oci(...)`, `to_dir(...)` and so on; nothing by default.
         args: arguments of a target.
         engine: an engine, "embedded", "docker", "buildkit", an address, or "auto": see `pybuild.engine.choose`.
-        platforms: what to build for, such as `["linux/arm64"]`; this machine's platform by default.
+        platforms: what to build for, such as `["linux/amd64", "linux/arm64"]`; this machine's platform by default.
+            A target is evaluated once for each; several make one index, and a folder each for outputs of files.
         progress: how to show progress, on standard error.
         secrets: values by secret id: text, bytes, the `Path` of a file, or a function that returns text or bytes.
         ssh: agents that steps may use: "default" for your own, "ID=SOCKET", or "ID=KEYFILE,KEYFILE".
@@ -141,14 +144,13 @@ def _asked_for(
     output: OutputSpec | Sequence[OutputSpec] | None,
     *,
     args: Mapping[str, object] | None,
+    platforms: Sequence[str],
     no_cache: bool | Sequence[str],
     **options: Any,
 ) -> tuple[State, SolveRequest]:
-    from pybuild.dsl.state import State
-
     steps = ("*",) if no_cache is True else tuple(no_cache or ())
-    request = request_for(target, output, args=args, no_cache=steps, **options)
-    return (target if isinstance(target, State) else target(**(args or {}))), request
+    name, output, heads = _heads(target, output, args, platforms)
+    return heads[0][1], request_of(heads, output, target=name, no_cache=steps, **options)
 
 
 @public
@@ -196,6 +198,18 @@ def request_for(
     *,
     args: Mapping[str, object] | None = None,
     platforms: Sequence[str] = (),
+    **options: Any,
+) -> SolveRequest:
+    """The request to an engine that builds `target`; `options` are those of `request_of`."""
+    name, output, heads = _heads(target, output, args, platforms)
+    return request_of(heads, output, target=name, **options)
+
+
+def request_of(
+    heads: Heads,
+    output: OutputSpec | Sequence[OutputSpec] | None = None,
+    *,
+    target: str = "",
     no_cache: Sequence[str] = (),
     passes: tuple[str, ...] | None = None,
     squash: str = "",
@@ -203,25 +217,17 @@ def request_for(
     cache_to: Sequence[str | CacheSpec] = (),
     cache_from: Sequence[str | CacheSpec] = (),
 ) -> SolveRequest:
-    """The request to an engine that builds `target`."""
-    from pybuild.dsl.state import State
-
-    name = ""
-    if not isinstance(target, State):
-        name = target.name
-        output = output if output is not None else target.output
-        platforms = platforms or target.platforms
-        target = target(**(args or {}))
-    elif args:
-        raise TargetError("args are for targets; a state has none")
+    """The request to an engine that builds states, each for its platform, into one result."""
     outputs = () if output is None else (output,) if isinstance(output, OutputSpec) else tuple(output)
+    (platform, first), *others = heads
     return SolveRequest(
-        graph=Graph([target.head]),
-        patch=target.patch,
-        platform=_one_platform(platforms, target),
+        graph=Graph([state.head for _, state in heads]),
+        patch=first.patch,
+        platform=platform,
+        further=tuple(Variant(platform=other, patch=state.patch) for other, state in others),
         outputs=outputs,
         no_cache=tuple(no_cache),
-        target=name,
+        target=target,
         source_date_epoch=_source_date_epoch(),
         passes=passes,
         squash=squash,
@@ -239,12 +245,40 @@ def _caches(given: Sequence[str | CacheSpec], flag: str) -> tuple[CacheSpec, ...
     return parse_cache_specs(given, flag)
 
 
-def _one_platform(platforms: Sequence[str], state: State) -> Platform:
-    if len(platforms) > 1:
-        raise EngineUnavailable(
-            "the embedded engine builds one platform at a time", hint="build each platform by a call of its own"
-        )
-    return parse_platform(platforms[0]) if platforms else state.platform or host_platform()
+def heads_of(make: Callable[[], State], platforms: Sequence[str] = ()) -> Heads:
+    """What `make` defines for each platform; without any, for that of the state, or this machine's.
+
+    Raises:
+        ReferenceFormatError: one is no platform.
+    """
+    from pybuild.dsl.platforms import building_for
+
+    wanted = parse_platforms(platforms)
+    if not wanted:
+        state = make()
+        return [(state.platform or host_platform(), state)]
+    found: Heads = []
+    for platform in wanted:
+        with building_for(platform):
+            found.append((platform, make()))
+    return found
+
+
+def _heads(
+    target: State | Target[...],
+    output: OutputSpec | Sequence[OutputSpec] | None,
+    args: Mapping[str, object] | None,
+    platforms: Sequence[str],
+) -> tuple[str, OutputSpec | Sequence[OutputSpec] | None, Heads]:
+    """Name, output and states of a target; a state has only itself."""
+    from pybuild.dsl.state import State
+
+    if isinstance(target, State):
+        if args:
+            raise TargetError("args are for targets; a state has none")
+        return "", output, heads_of(lambda: target, platforms)
+    heads = heads_of(lambda: target(**(args or {})), platforms or target.platforms)
+    return target.name, target.output if output is None else output, heads
 
 
 def _source_date_epoch() -> int | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from pybuild._boundary import public
+from pybuild.dsl.platforms import asked_platform
 from pybuild.dsl.state import State
 from pybuild.session.secrets import EnvironmentSecret, SecretValue
 
@@ -43,7 +44,7 @@ def dockerfile(
         target: the stage; the last one when empty.
         args: build arguments.
         contexts: named contexts: states, `docker-image://REF`, `oci-layout://PATH[:TAG]`, paths or URLs.
-        platform: what to build for, such as `linux/arm64`; this machine's platform by default.
+        platform: what to build for, such as `linux/arm64`; that of the target which is evaluated, or this machine's.
         syntax: which language it is written in, as a `# syntax=` line says it: `pybuild` adds EXPORT and IMPORT.
         options: further options of the frontend, by BuildKit's names, such as `{"force-network-mode": "none"}`.
         secrets: for contexts behind a login.
@@ -65,8 +66,9 @@ def dockerfile(
         given["target"] = target
     if syntax:
         given["build-arg:BUILDKIT_SYNTAX"] = syntax
-    if platform:
-        given["platform"] = platform
+    wanted = platform or asked_platform()
+    if wanted:
+        given["platform"] = str(wanted)
     texts: dict[str, str] = {}
     states: dict[str, Given] = {}
     for name, value in (contexts or {}).items():

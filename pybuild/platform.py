@@ -64,6 +64,19 @@ def parse_platform(text: str) -> Platform:
     return normalize(Platform(parts[0], parts[1], parts[2] if len(parts) == 3 else ""))
 
 
+def parse_platforms(names: Iterable[str]) -> list[Platform]:
+    """Platforms by name, each once, in the order in which they are named first.
+
+    Raises:
+        ReferenceFormatError: one is no platform.
+
+    Example:
+        >>> [str(platform) for platform in parse_platforms(["linux/x86_64", "linux/arm64", "linux/amd64"])]
+        ['linux/amd64', 'linux/arm64']
+    """
+    return list(dict.fromkeys(parse_platform(name) for name in names))
+
+
 def normalize(platform: Platform) -> Platform:
     """Fold aliases and default variants: `x86_64` to amd64, `arm64/v8` to arm64, arm without a variant to v7.
 

@@ -21,7 +21,7 @@ import attrs
 from pybuild.digest import Digest
 from pybuild.llb.meta import HostIP, NetMode, SecurityMode, Ulimit
 from pybuild.llb.vertex import Graph, Vertex
-from pybuild.oci.imageconfig import History, ImageConfig
+from pybuild.oci.imageconfig import ImageConfig
 from pybuild.platform import Platform
 from pybuild.progress import LogStream as LogStream
 from pybuild.progress import ProgressEvent as ProgressEvent
@@ -37,11 +37,13 @@ from pybuild.request import ImagePatch as ImagePatch
 from pybuild.request import OutputSpec as OutputSpec
 from pybuild.request import Plan as Plan
 from pybuild.request import PlannedStep as PlannedStep
+from pybuild.request import PlatformResult as PlatformResult
 from pybuild.request import Ref as Ref
 from pybuild.request import Shell as Shell
 from pybuild.request import SolveRequest as SolveRequest
 from pybuild.request import SolveResult as SolveResult
 from pybuild.request import StepResult as StepResult
+from pybuild.request import Variant as Variant
 
 if TYPE_CHECKING:
     from signal import Signals
@@ -430,21 +432,21 @@ class Session(Protocol):
         ...
 
 
+InlineCache: TypeAlias = Callable[[Sequence[str]], bytes]
+"""Makes the records of an inline cache, given the snapshots of an image's layers, bottom first."""
+
+
 @attrs.frozen(kw_only=True)
 class ExportInput:
-    """What an exporter gets: the result's layers as snapshot keys, bottom first, its config, and the request."""
+    """What an exporter gets: what was made for each platform, at least one, and what to do with it."""
 
-    ref: Ref
-    config: ImageConfig
+    results: tuple[PlatformResult, ...]
     output: OutputSpec
-    platform: Platform
     source_date_epoch: int | None = None
-    layer_history: tuple[History, ...] | None = ()
-    """What the definition's own steps say of themselves, oldest first. None: the config's history is complete."""
     base_images: tuple[str, ...] = ()
     """References of the images that the build used: their registries have their layers already."""
-    inline_cache: Callable[[Sequence[str]], bytes] | None = None
-    """What the image's config shall say of the build's steps, given the snapshots of its layers, bottom first."""
+    inline_cache: InlineCache | None = None
+    """What an image's config shall say of the build's steps."""
 
 
 class Exporter(Protocol):

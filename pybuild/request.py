@@ -11,7 +11,7 @@ import attrs
 
 from pybuild.digest import Digest
 from pybuild.llb.vertex import Graph, Vertex
-from pybuild.oci.imageconfig import Healthcheck, ImageConfig
+from pybuild.oci.imageconfig import Healthcheck, History, ImageConfig
 from pybuild.platform import Platform
 from pybuild.progress import StepState
 from pybuild.shown import Shown
@@ -87,13 +87,22 @@ class CacheSpec(Shown):
 
 
 @attrs.frozen(kw_only=True)
+class Variant:
+    """What a build shall make for one platform: one head of the request's graph, and its image config."""
+
+    platform: Platform
+    patch: ImagePatch = ImagePatch()
+
+
+@attrs.frozen(kw_only=True)
 class SolveRequest:
     """One build.
 
     Args:
-        graph: one head, the result's file system (None: scratch).
+        graph: the result's file system (None: scratch), and one head more for each further platform.
         patch: changes to the inherited image config.
         platform: what to build for.
+        further: the other platforms of a multi-platform build, for the graph's other heads in their order.
         outputs: what to do with the result; none means build only.
         local_dirs: directories by the name that `local://NAME` sources use.
         no_cache: vertex names or digests to run again; ("*",) is all of them.
@@ -110,6 +119,7 @@ class SolveRequest:
     graph: Graph
     patch: ImagePatch = ImagePatch()
     platform: Platform
+    further: tuple[Variant, ...] = ()
     outputs: tuple[OutputSpec, ...] = ()
     local_dirs: tuple[tuple[str, str], ...] = ()
     no_cache: tuple[str, ...] = ()
@@ -121,6 +131,11 @@ class SolveRequest:
     on_error: Shell | None = None
     cache_to: tuple[CacheSpec, ...] = ()
     cache_from: tuple[CacheSpec, ...] = ()
+
+    @property
+    def variants(self) -> tuple[Variant, ...]:
+        """What each head of the graph is for."""
+        return (Variant(platform=self.platform, patch=self.patch), *self.further)
 
 
 @attrs.frozen(kw_only=True)
@@ -153,11 +168,26 @@ NOTHING = Graph([])
 
 
 @attrs.frozen(kw_only=True)
+class PlatformResult:
+    """What was made for one platform: its file tree, and its image config without layers."""
+
+    platform: Platform
+    ref: Ref
+    config: ImageConfig
+    layer_history: tuple[History, ...] | None = ()
+    """What the definition's own steps say of themselves, oldest first. None: the config's history is complete."""
+
+
+@attrs.frozen(kw_only=True)
 class SolveResult:
-    """A finished build. `graph` is what was solved: after all passes, with images pinned."""
+    """A finished build. `graph` is what was solved: after all passes, with images pinned.
+
+    `ref` and `config` are those of the first platform; `results` has all of them, where the engine knows.
+    """
 
     ref: Ref
     config: ImageConfig
+    results: tuple[PlatformResult, ...] = ()
     steps: tuple[StepResult, ...]
     exports: tuple[ExportResult, ...] = ()
     duration: float = 0.0

@@ -75,7 +75,7 @@ SIGNATURES = {
     "image": "ref, *, platform=None, pull='default'",
     "scratch": "",
     "local": "path='.', *, include=(), exclude=(), name=None",
-    "oci_layout": "path, ref",
+    "oci_layout": "path, ref, *, platform=None",
     "merge": "*states",
     "diff": "lower, upper",
     "bind": "source, target, *, readonly=True",

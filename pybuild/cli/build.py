@@ -185,15 +185,15 @@ def _build(
 ) -> BuildResult:
     import attrs
 
-    from pybuild._api import engine_for, request_for
+    from pybuild._api import engine_for, request_of
     from pybuild.cli.progress import display
     from pybuild.results.result import BuildResult
 
     named = [_with_names(output, options.tag) for output in outputs]
-    request = request_for(
-        loaded.state,
+    request = request_of(
+        loaded.heads,
         named,
-        platforms=flags.platforms_of(options) or list(loaded.platforms),
+        target=loaded.name,
         no_cache=loaded.no_cache,
         passes=passflags.passes_of(options),
         squash=options.squash,
@@ -201,7 +201,6 @@ def _build(
         cache_to=flags.caches(options, "--cache-to"),
         cache_from=flags.caches(options, "--cache-from"),
     )
-    request = attrs.evolve(request, target=loaded.name)
     if loaded.epoch is not None:
         request = attrs.evolve(request, source_date_epoch=loaded.epoch)
     flags.say_engine(options)

@@ -39,12 +39,8 @@ def run(options: argparse.Namespace) -> int:
         from pybuild.cli import why
 
         return why.run(options)
-    from pybuild.platform import host_platform, parse_platform
-
     passflags.passes_of(options)
-    platforms = flags.platforms_of(options)
-    state = program.load(options).state
-    platform = parse_platform(platforms[0]) if platforms else state.platform or host_platform()
+    platform, state = program.load(options).heads[0]
     graph, reports = passflags.optimized(options, state.graph(), platform)
     if options.format == "json":
         print(_as_json(graph, reports))

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from pybuild.dsl.buildfile import Buildfile
-    from pybuild.dsl.state import State
     from pybuild.dsl.target import Target
     from pybuild.protocols import CacheSpec, OutputSpec
     from pybuild.session.local import LocalSession
@@ -77,39 +76,39 @@ def add_target(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="an argument of the target",
     )
-    parser.add_argument("--platform", metavar="OS/ARCH", help="what to build for (default: this machine's platform)")
+    parser.add_argument(
+        "--platform",
+        metavar="OS/ARCH",
+        help="what to build for (default: this machine's platform); several, with commas, make one image index",
+    )
 
 
 def platforms_of(options: argparse.Namespace) -> list[str]:
-    """What `--platform` asks for, checked; empty when it was not given.
+    """What `--platform` asks for, checked, each once; empty when it was not given.
 
     Raises:
         UsageError: it is no platform.
     """
     if not options.platform:
         return []
-    from pybuild.platform import parse_platform
+    from pybuild.platform import parse_platforms
 
-    names = [name for name in options.platform.split(",") if name]
-    for name in names:
-        with value_of("--platform"):
-            parse_platform(name)
-    return names
+    with value_of("--platform"):
+        return [str(platform) for platform in parse_platforms(name for name in options.platform.split(",") if name)]
 
 
-def load(options: argparse.Namespace) -> tuple[Buildfile, Target[...], State]:
-    """The Buildfile, the target that was asked for, and its state.
+def load_target(options: argparse.Namespace) -> tuple[Buildfile, Target[...]]:
+    """The Buildfile, and the target that was asked for.
 
     Raises:
-        UsageError: TARGET and --target disagree, or an argument is no pair.
+        UsageError: TARGET and --target disagree.
     """
     if options.name and options.target and options.name != options.target:
         raise UsageError(f'two targets are given: "{options.name}" and --target "{options.target}"')
     from pybuild.dsl.buildfile import load_buildfile
 
     buildfile = load_buildfile(options.file)
-    wanted = buildfile.target(options.name or options.target)
-    return buildfile, wanted, buildfile.state(wanted.name, pairs(options.args, "--arg"))
+    return buildfile, buildfile.target(options.name or options.target)
 
 
 def open_store() -> Store:

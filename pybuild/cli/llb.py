@@ -54,15 +54,16 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _form(options: argparse.Namespace) -> WireForm:
-    from pybuild._api import request_for
+    from pybuild._api import request_of
     from pybuild.engine.wire import wire_form
 
     passes = passflags.passes_of(options)
-    platforms = flags.platforms_of(options)
+    if len(flags.platforms_of(options)) > 1:
+        raise flags.UsageError("a definition is for one platform", hint="write one for each")
     secrets = flags.secrets(options)
     with flags.session(options, secrets) as session:
-        state = program.load(options, secrets).state
-        request = request_for(state, platforms=platforms, passes=passes, squash=options.squash)
+        heads = program.load(options, secrets).heads[:1]
+        request = request_of(heads, passes=passes, squash=options.squash)
         return wire_form(request, session, _LocalLookup(request.platform, session))
 
 

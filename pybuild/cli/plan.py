@@ -23,14 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    from pybuild._api import engine_for, request_for
+    from pybuild._api import engine_for, request_of
 
     passes = passflags.passes_of(options)
     secrets = flags.secrets(options)
     with flags.session(options, secrets) as session:
-        request = request_for(
-            program.load(options, secrets).state,
-            platforms=flags.platforms_of(options),
+        request = request_of(
+            program.load(options, secrets).heads,
             no_cache=["*"] if options.no_cache else [],
             passes=passes,
             squash=options.squash,

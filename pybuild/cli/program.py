@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
+    from pybuild._api import Heads
     from pybuild.dsl.state import State
     from pybuild.frontend.dockerfile.inputs import Inputs
     from pybuild.frontend.dockerfile.lint import LintWarning
@@ -25,8 +26,7 @@ class Program:
 
     Attributes:
         name: of the target or stage.
-        state: what it is.
-        platforms: what to build it for, where it says so itself.
+        heads: what it is for each platform that it is to be built for.
         output: what to do with the result, where it says so itself.
         no_cache: names of what is to run again.
         epoch: SOURCE_DATE_EPOCH in seconds, where the definition decides it.
@@ -35,13 +35,17 @@ class Program:
     """
 
     name: str
-    state: State
-    platforms: tuple[str, ...] = ()
+    heads: Heads
     output: OutputSpec | None = None
     no_cache: tuple[str, ...] = ()
     epoch: int | None = None
     warnings: Sequence[LintWarning] = ()
     keep: object = attrs.field(default=None, repr=False)
+
+    @property
+    def state(self) -> State:
+        """What it is for the first platform."""
+        return self.heads[0][1]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,13 +67,16 @@ def load(options: argparse.Namespace, secrets: Mapping[str, SecretValue | Enviro
     """
     if dockerflags.is_dockerfile(options):
         return _dockerfile(options, secrets)
+    from pybuild._api import heads_of
+
     dockerflags.refuse(options)
-    _, wanted, state = flags.load(options)
+    buildfile, wanted = flags.load_target(options)
+    given = flags.pairs(options.args, "--arg")
+    platforms = flags.platforms_of(options) or wanted.platforms
     names = [name for text in getattr(options, "no_cache_filter", ()) for name in text.split(",")]
     return Program(
         name=wanted.name,
-        state=state,
-        platforms=tuple(wanted.platforms),
+        heads=heads_of(lambda: buildfile.state(wanted.name, given), platforms),
         output=wanted.output,
         no_cache=("*",) if getattr(options, "no_cache", False) else tuple(names),
     )
@@ -95,13 +102,13 @@ def inputs_of(options: argparse.Namespace) -> Inputs:
 
 def _dockerfile(options: argparse.Namespace, secrets: Mapping[str, SecretValue | EnvironmentSecret] | None) -> Program:
     from pybuild._dockerfile import dockerfile_states
+    from pybuild.platform import host_platform
 
     found = dockerfile_states(inputs_of(options), secrets=secrets)
     first = found[0]
     return Program(
         name=options.target or "",
-        state=first.state,
-        platforms=tuple(str(item.state.platform) for item in found if item.state.platform is not None),
+        heads=[(item.state.platform or host_platform(), item.state) for item in found],
         epoch=first.epoch,
         warnings=first.warnings,
         keep=first.keep,

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command: 0 when all engines agree, 1 when they differ."""
-    from pybuild._api import request_for, session_for
+    from pybuild._api import request_of, session_for
     from pybuild.cli.progress import display
     from pybuild.session.secrets import parse_secrets
     from pybuild.verify.run import verify
@@ -42,11 +42,7 @@ def run(options: argparse.Namespace) -> int:
         secrets = parse_secrets(options.secret)
     inputs = program.inputs_of(options) if dockerflags.is_dockerfile(options) else None
     wanted = program.load(options, secrets)
-    request = request_for(
-        wanted.state,
-        platforms=(flags.platforms_of(options) or list(wanted.platforms))[:1],
-        no_cache=["*"] if options.no_cache else [],
-    )
+    request = request_of(wanted.heads[:1], no_cache=["*"] if options.no_cache else [])
     name = wanted.name or options.file
     engines = [text.strip() for text in options.engines.split(",") if text.strip()]
     with display(options.progress) as sink:

@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         TargetError: no step is called so.
     """
-    from pybuild._api import embedded, request_for
+    from pybuild._api import embedded, request_of
     from pybuild.engine.localbuild import Build
     from pybuild.engine.reasons import reasons
 
@@ -35,9 +35,8 @@ def run(options: argparse.Namespace) -> int:
     secrets = flags.secrets(options)
     with flags.session(options, secrets) as session:
         wanted = program.load(options, secrets)
-        request = request_for(
-            wanted.state,
-            platforms=flags.platforms_of(options),
+        request = request_of(
+            wanted.heads,
             no_cache=wanted.no_cache,
             passes=passes,
             squash=options.squash,

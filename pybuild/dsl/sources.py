@@ -101,12 +101,16 @@ def _name_of(directory: Path, base: Path) -> str:
 
 
 @public
-def oci_layout(path: StrPath, ref: str) -> State:
+def oci_layout(path: StrPath, ref: str, *, platform: Platform | str | None = None) -> State:
     """Start from an image in a directory that has the OCI image layout.
 
     Args:
         path: the directory; a relative one starts at the Buildfile.
         ref: which image in it: `name:tag`, a tag alone, or `name@sha256:...`.
+        platform: which variant of it; the platform of the build by default.
+
+    Raises:
+        ReferenceFormatError: `ref` names no image, or `platform` is no platform.
 
     Example:
         >>> from pybuild import oci_layout
@@ -117,7 +121,8 @@ def oci_layout(path: StrPath, ref: str) -> State:
     if any(character.isspace() for character in ref) or "://" in ref:
         raise ReferenceFormatError(f'invalid reference "{ref}"', hint="write name:tag, or name@sha256:...")
     directory = Path(os.path.normpath(context.base_directory() / path))
-    return _source(f"oci-layout://{ref}", {}, capture(), directory=directory)
+    wanted = parse_platform(platform) if isinstance(platform, str) else platform
+    return _source(f"oci-layout://{ref}", {}, capture(), platform=wanted, directory=directory)
 
 
 @public

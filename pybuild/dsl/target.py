@@ -19,6 +19,7 @@ import attrs
 
 from pybuild._boundary import public
 from pybuild.dsl import context
+from pybuild.dsl.platforms import asked_platform
 from pybuild.errors import PybuildError, TargetError
 from pybuild.location import Frame, Location, capture
 from pybuild.protocols import OutputSpec
@@ -184,7 +185,11 @@ class Target(Generic[P]):
             raise TargetError(f'target "{self.name}": {error}', locations=[location, self.location]) from None
         bound.apply_defaults()
         arguments: dict[str, object] = bound.arguments
-        key: _Key = (id(self), *((name, type(value).__qualname__, value) for name, value in arguments.items()))
+        key: _Key = (
+            id(self),
+            asked_platform(),
+            *((name, type(value).__qualname__, value) for name, value in arguments.items()),
+        )
         try:
             hash(key)
         except TypeError:

@@ -114,7 +114,7 @@ def _read(path: Path) -> BuildRecord | None:
 
 
 def _path(build: Build) -> Path | None:
-    """The file for the builds of one target for one platform; None for an empty result."""
+    """The file for the builds of one target for its platforms; None for an empty result."""
     head = build.graph.heads[0] if build.graph.heads else None
     if head is None:
         return None
@@ -122,7 +122,8 @@ def _path(build: Build) -> Path | None:
     stage = dict(vertex.metadata.description).get(_STAGE, "")
     file = vertex.locations[0].file if vertex.locations else ""
     place = "" if file.startswith("/") else str(Path.cwd())
-    name = digest_of("builds", _VERSION, stage, file, place, str(build.request.platform)).partition(":")[2]
+    platforms = ",".join(str(variant.platform) for variant in build.request.variants)
+    name = digest_of("builds", _VERSION, stage, file, place, platforms).partition(":")[2]
     return build.store.root / _DIRECTORY / name
 
 

@@ -76,12 +76,12 @@ def read_caches(request: SolveRequest, session: Session, sink: ProgressSink) -> 
     return tuple(found)
 
 
-def export_caches(build: Build, ref: Ref, session: Session, sink: ProgressSink) -> None:
+def export_caches(build: Build, refs: Sequence[Ref], session: Session, sink: ProgressSink) -> None:
     """Write what the request names, after everything else.
 
     Args:
         build: finished.
-        ref: its result.
+        refs: its results, one for each platform.
         session: knows credentials.
         sink: receives progress and warnings.
 
@@ -97,7 +97,7 @@ def export_caches(build: Build, ref: Ref, session: Session, sink: ProgressSink) 
                 sink.emit(Warned(message=text, time=time.time()))
             continue
         mode = Attributes(spec, ()).text("mode", "min")
-        wanted = steps if mode == "max" else within(build.store, steps, ref.snapshot)
+        wanted = steps if mode == "max" else within(build.store, steps, [ref.snapshot for ref in refs])
         try:
             with reported(sink, f"exporting cache {spec}") as report:
                 _export(build, wanted, spec, session, report)

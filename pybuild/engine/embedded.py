@@ -99,6 +99,7 @@ class EmbeddedEngine:
             SolveError: a step failed; the vertex's locations are attached.
             EngineUnavailable: this host lacks something; the hint says what.
             NotAllowed: a step wants more than a sandbox.
+            ExportError: an output cannot hold what the build makes.
         """
         require_linux()
         check_allowed(request.graph, request.allow)
@@ -106,6 +107,10 @@ class EmbeddedEngine:
             from pybuild.engine.caches import check_caches
 
             check_caches(request)
+        if request.further:
+            from pybuild.exporter.several import check_outputs
+
+            check_outputs(request)
         started = time.time()
         store = Store.open(self.root)
         with store.leases.lease() as lease:

@@ -141,4 +141,4 @@ async def solve_in_worker(start: Start, session: Session, sink: ProgressSink, ho
             except ExecError as error:
                 await host.at_failure(runner, start.request.on_error, error)
                 raise
-            return await asyncio.to_thread(build.finish, refs[0], reporter, sink, started)
+            return await asyncio.to_thread(build.finish, refs, reporter, sink, started)

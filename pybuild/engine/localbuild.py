@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 
 from pybuild.engine.buildrecord import keep
 from pybuild.engine.imageresult import image_references, layer_history, result_config
+from pybuild.engine.platforms import fitted
 from pybuild.engine.reported import reported
 from pybuild.llb.vertex import Edge, Graph
-from pybuild.oci.imageconfig import ImageConfig
-from pybuild.passes.pipeline import passes_named, run_passes
 from pybuild.protocols import (
     ExportInput,
     ExportResult,
-    PassContext,
+    PlatformResult,
     ProgressSink,
     Ref,
     Session,
@@ -53,8 +52,7 @@ class Build:
         self.request = request
         self._session = session
         self.sources = SourceSet(store, session, request.platform, pins)
-        context = PassContext(platform=request.platform, resolver=self.sources, squash=request.squash)
-        self.graph: Graph = run_passes(request.graph, context, passes_named(request.passes))
+        self.graph: Graph = fitted(request, self.sources)
         self.job = Job(self.graph, request.no_cache)
         self.planner = Planner(store.cache, self.sources, SnapshotContents(store))
         self.caches: tuple[ImportedCache, ...] | None = None
@@ -90,67 +88,74 @@ class Build:
         """Whether every head is cached."""
         return all(head is None or head[0].state == "cached" for head in self.job.heads)
 
-    @property
-    def head(self) -> Edge | None:
-        """The result edge of the optimized graph."""
-        return self.graph.heads[0]
+    def results(self, refs: Sequence[Ref]) -> tuple[PlatformResult, ...]:
+        """What was made for each platform.
 
-    def config(self) -> ImageConfig:
-        """The result's image config, without layers."""
-        written = self.request.graph.heads[0]
-        return result_config(self.head, written, self.request.patch, self.request.platform, self.sources)
+        Args:
+            refs: the file trees of the graph's heads, in their order.
+        """
+        heads = zip(self.request.variants, self.graph.heads, self.request.graph.heads, refs, strict=True)
+        return tuple(
+            PlatformResult(
+                platform=variant.platform,
+                ref=ref,
+                config=result_config(head, written, variant.patch, variant.platform, self.sources),
+                layer_history=None if variant.patch.base is not None else layer_history(head),
+            )
+            for variant, head, written, ref in heads
+        )
 
     def finish_cached(self, lease: Lease, sink: ProgressSink, started: float) -> SolveResult | None:
         """The result of a build of which everything is cached; None when it was collected in the meantime."""
         reporter = Reporter(self.job, sink)
-        head = self.job.heads[0]
-        ref = Ref(snapshot="")
-        if head is not None:
+        refs: list[Ref] = []
+        for head in self.job.heads:
+            if head is None:
+                refs.append(Ref(snapshot=""))
+                continue
             record = lease.hold_result(head[0].keys[head[1]])
             if record is None:
                 return None
-            ref = record.ref
+            refs.append(record.ref)
         for step in self.job.steps:
             if step.state == "cached":
                 reporter.cached(step)
-        return self.finish(ref, reporter, sink, started)
+        return self.finish(refs, reporter, sink, started)
 
-    def finish(self, ref: Ref, reporter: Reporter, sink: ProgressSink, started: float) -> SolveResult:
-        """Export the result and say how everything went."""
-        config = self.config()
-        exports = tuple(self._export(ref, config, sink))
+    def finish(self, refs: Sequence[Ref], reporter: Reporter, sink: ProgressSink, started: float) -> SolveResult:
+        """Export the result, which is one file tree per head of the graph, and say how everything went."""
+        results = self.results(refs)
+        exports = tuple(self._export(results, sink))
         if self.request.cache_to:
             from pybuild.engine.caches import export_caches
 
-            export_caches(self, ref, self._session, sink)
+            export_caches(self, refs, self._session, sink)
         keys = [step.keys[output] for step in self.job.steps if step.state == "cached" for output in step.keys]
         self.store.cache.touch(keys)
         steps = reporter.results()
         keep(self, steps, started)
         return SolveResult(
-            ref=ref,
-            config=config,
+            ref=results[0].ref,
+            config=results[0].config,
+            results=results,
             steps=steps,
             exports=exports,
             duration=time.time() - started,
             graph=self.graph,
         )
 
-    def _export(self, ref: Ref, config: ImageConfig, sink: ProgressSink) -> list[ExportResult]:
-        results: list[ExportResult] = []
+    def _export(self, results: tuple[PlatformResult, ...], sink: ProgressSink) -> list[ExportResult]:
+        exports: list[ExportResult] = []
         for number, output in enumerate(self.request.outputs):
             source = ExportInput(
-                ref=ref,
-                config=config,
+                results=results,
                 output=output,
-                platform=self.request.platform,
                 source_date_epoch=self.request.source_date_epoch,
-                layer_history=None if self.request.patch.base is not None else layer_history(self.head),
                 base_images=image_references(self.graph),
                 inline_cache=self._inline_cache(),
             )
-            results.append(self._export_one(source, number, sink))
-        return results
+            exports.append(self._export_one(source, number, sink))
+        return exports
 
     def _inline_cache(self) -> Callable[[Sequence[str]], bytes] | None:
         if all(spec.type != "inline" for spec in self.request.cache_to):

@@ -83,7 +83,3 @@ class Attributes:
         if value not in choices:
             raise ExportError(f'{name} must be one of {", ".join(choices)}, got "{value}"')
         return value
-
-    def below(self, prefix: str) -> dict[str, str]:
-        """What follows `prefix` in names, with the values."""
-        return {name.removeprefix(prefix): value for name, value in self._values.items() if name.startswith(prefix)}

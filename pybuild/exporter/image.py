@@ -17,7 +17,7 @@ from pybuild.digest import Digest, sha256
 from pybuild.oci import mediatypes
 from pybuild.oci.descriptor import Descriptor
 from pybuild.oci.imageconfig import CACHE_MEMBER, History, ImageConfig, dump_image_config
-from pybuild.protocols import ExportInput
+from pybuild.protocols import InlineCache, PlatformResult
 from pybuild.store.layers import Hold, Layer, LayerForm, layer_of
 from pybuild.store.store import Store
 
@@ -43,27 +43,32 @@ class Image:
 
 def assemble(
     store: Store,
-    source: ExportInput,
+    result: PlatformResult,
     form: LayerForm,
     hold: Hold,
     *,
     oci: bool,
+    epoch: int | None = None,
     annotations: Mapping[str, str] | None = None,
+    inline_cache: InlineCache | None = None,
 ) -> Image:
     """Make the image of a result.
 
     Args:
         store: where its snapshots are.
-        source: the result.
+        result: what was made for one platform.
         form: how layers are stored.
         hold: called with the digest of every layer's blob.
         oci: OCI media types; otherwise Docker's.
+        epoch: seconds since 1970 that stand for when layers were made.
         annotations: of the manifest.
+        inline_cache: see `protocols.ExportInput`.
     """
-    keys = store.snapshots.parents(source.ref.snapshot) if source.ref.snapshot else ()
+    keys = store.snapshots.parents(result.ref.snapshot) if result.ref.snapshot else ()
     layers = _layers(store, keys, form, hold)
-    created = [_time(store.snapshots.stat(key).created, source.source_date_epoch) for key in keys]
-    config = _with_cache(_config(source, [layer.diff_id for layer in layers], created), source, keys)
+    created = [_time(store.snapshots.stat(key).created, epoch) for key in keys]
+    config = _config(result, [layer.diff_id for layer in layers], created)
+    config = _with_cache(config, None if inline_cache is None else inline_cache(keys))
     config_bytes = dump_image_config(config)
     config_digest = sha256(config_bytes)
     descriptors = tuple(typed(layer.descriptor, oci=oci) for layer in layers)
@@ -106,7 +111,7 @@ def _layers(store: Store, keys: Sequence[str], form: LayerForm, hold: Hold) -> l
         return list(pool.map(one, keys))
 
 
-def _config(source: ExportInput, diff_ids: Sequence[Digest], created: Sequence[str]) -> ImageConfig:
+def _config(source: PlatformResult, diff_ids: Sequence[Digest], created: Sequence[str]) -> ImageConfig:
     """The result's config with its layers; what the base image says of its own layers stays where they are in it."""
     base = source.config
     if source.layer_history is None:
@@ -123,12 +128,11 @@ def _config(source: ExportInput, diff_ids: Sequence[Digest], created: Sequence[s
     return attrs.evolve(base, diff_ids=tuple(diff_ids), history=(*old, *new), created=latest)
 
 
-def _with_cache(config: ImageConfig, source: ExportInput, keys: Sequence[str]) -> ImageConfig:
+def _with_cache(config: ImageConfig, records: bytes | None) -> ImageConfig:
     """The config with what the build says of its steps, and never with what the base image says of its own."""
     other = tuple(pair for pair in config.other if pair[0] != CACHE_MEMBER)
-    if source.inline_cache is not None:
-        text = base64.b64encode(source.inline_cache(keys)).decode()
-        other = (*other, (CACHE_MEMBER, json.dumps(text)))
+    if records is not None:
+        other = (*other, (CACHE_MEMBER, json.dumps(base64.b64encode(records).decode())))
     return attrs.evolve(config, other=other)
 
 

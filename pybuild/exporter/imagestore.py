@@ -6,15 +6,15 @@ all images have. `registry` is `image` with `push=true`.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 from pybuild.errors import ExportError
+from pybuild.exporter.artifact import Artifact, artifact_metadata, make_artifact
 from pybuild.exporter.attributes import Attributes
-from pybuild.exporter.image import Image, assemble
-from pybuild.exporter.imageoptions import image_metadata, image_options, index_entry
-from pybuild.oci import mediatypes
+from pybuild.exporter.imageoptions import image_options
 from pybuild.oci.descriptor import Descriptor
 from pybuild.oci.reference import Reference, parse_reference
 from pybuild.protocols import ExportInput, ExportResult
@@ -56,30 +56,29 @@ class ImageExporter:
         with self._store.leases.lease() as lease:
             hold = partial(lease.add, "content")
             report("exporting layers")
-            image = assemble(self._store, source, options.form, hold, oci=options.oci, annotations=options.annotations)
+            artifact = make_artifact(self._store, source, options, hold)
             if given.flag("store", default=not by_digest):
-                self._keep(image, references, hold)
+                self._keep(artifact, references, hold)
             if push:
                 insecure = given.flag("registry.insecure", default=False)
                 for reference in references:
-                    self._push(image, reference, source, report, insecure=insecure, by_digest=by_digest)
-        return ExportResult(type=self.type, metadata=image_metadata(image, index_entry(image, options), options.names))
+                    self._push(artifact, reference, source, report, insecure=insecure, by_digest=by_digest)
+        return ExportResult(type=self.type, metadata=artifact_metadata(artifact, options))
 
-    def _keep(self, image: Image, references: list[Reference], hold: Callable[[str], None]) -> None:
+    def _keep(self, artifact: Artifact, references: list[Reference], hold: Callable[[str], None]) -> None:
         if not references:
             return
-        for digest, data in ((image.config_digest, image.config), (image.descriptor.digest, image.manifest)):
-            hold(digest)
-            with self._store.content.writer(digest=digest) as blob:
-                blob.write(data)
+        for document in artifact.documents:
+            hold(document.descriptor.digest)
+            with self._store.content.writer(digest=document.descriptor.digest) as blob:
+                blob.write(document.data)
                 blob.commit()
-        blobs = [image.descriptor.digest, image.config_digest, *(layer.digest for layer in image.layers)]
         for reference in references:
-            self._store.images.put(str(reference), image.descriptor, blobs)
+            self._store.images.put(str(reference), artifact.root.descriptor, artifact.digests)
 
     def _push(
         self,
-        image: Image,
+        artifact: Artifact,
         reference: Reference,
         source: ExportInput,
         report: Report,
@@ -100,20 +99,15 @@ class ImageExporter:
             mount_from=list(dict.fromkeys(base.path for base in same if base.domain == reference.domain)),
         )
         with ThreadPoolExecutor(max_workers=_PARALLEL, thread_name_prefix="push") as pool:
-            sent = [pool.submit(self._send_layer, writer, layer) for layer in dict.fromkeys(image.layers)]
+            sent = [pool.submit(self._send_layer, writer, layer) for layer in artifact.layers]
             for future in sent:
                 future.result()
-        config = Descriptor(
-            media_type=mediatypes.OCI_CONFIG, digest=image.config_digest, size=len(image.config), platform=None
-        )
-        writer.blob(config, partial(_bytes_reader, image.config))
-        writer.manifest(image.descriptor, image.manifest, "" if by_digest else reference.tag)
+        for document in artifact.blobs:
+            writer.blob(document.descriptor, partial(io.BytesIO, document.data))
+        *below, root = artifact.manifests  # the root last, so that the name never stands for what is not there
+        for document in below:
+            writer.manifest(document.descriptor, document.data)
+        writer.manifest(root.descriptor, root.data, "" if by_digest else reference.tag)
 
     def _send_layer(self, writer: RegistryWriter, layer: Descriptor) -> None:
         writer.blob(layer, partial(self._store.content.open, layer.digest))
-
-
-def _bytes_reader(data: bytes) -> BinaryIO:
-    import io
-
-    return io.BytesIO(data)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from pybuild.errors import ExportError
 from pybuild.exporter.attributes import Attributes
+from pybuild.exporter.several import trees
 from pybuild.protocols import ExportInput, ExportResult
 from pybuild.store.attributes import CAPABILITY, read_xattrs
 from pybuild.store.filecopy import copy_bytes
@@ -45,12 +46,13 @@ class LocalExporter:
             raise ExportError("type=local needs a directory", hint="add dest=DIRECTORY, or use type=tar for a stream")
         if os.path.lexists(dest) and not os.path.isdir(dest):
             raise ExportError(f'the destination "{dest}" is not a directory')
-        key = source.ref.snapshot
-        tree = LayeredTree(self._store.snapshots.lowers(key) if key else ())
-        report("copying files")
+        found = trees(self._store, source)
         try:
-            os.makedirs(dest, exist_ok=True)
-            _Copy(os.path.realpath(dest), source.source_date_epoch).run(tree)
+            for folder, tree in found:
+                report(f"copying files {folder}".rstrip())
+                place = os.path.join(dest, folder) if folder else dest
+                os.makedirs(place, exist_ok=True)
+                _Copy(os.path.realpath(place), source.source_date_epoch).run(tree)
         except OSError as error:
             where = error.filename or dest
             raise ExportError(f'cannot write "{where}": {error.strerror or error}') from error

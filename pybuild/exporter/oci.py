@@ -9,15 +9,18 @@ import json
 import os
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from pybuild.digest import Digest
 from pybuild.errors import ExportError
+from pybuild.exporter.artifact import Artifact, artifact_metadata, make_artifact, root_entry
 from pybuild.exporter.attributes import Attributes
 from pybuild.exporter.destination import open_destination
-from pybuild.exporter.image import Image, assemble
-from pybuild.exporter.imageoptions import image_metadata, image_options, index_entry
+from pybuild.exporter.image import Image
+from pybuild.exporter.imageoptions import image_options
+from pybuild.exporter.several import check_docker
 from pybuild.oci.layoutwriter import LAYOUT_FILE, LayoutWriter, index_document
 from pybuild.protocols import ExportInput, ExportResult
 from pybuild.store.tarwrite import Header, TarWriter
@@ -40,6 +43,8 @@ class OciExporter:
 
     def export(self, source: ExportInput, report: Callable[[str], None]) -> ExportResult:
         """See protocols.Exporter."""
+        if self.type == "docker":
+            check_docker(source)
         options = image_options(source.output, ("tar",), source.source_date_epoch, oci=self.type == "oci")
         archive = Attributes(source.output, ()).flag("tar", default=True)
         dest = source.output.dest
@@ -47,34 +52,29 @@ class OciExporter:
             raise ExportError(f"type={self.type},tar=false needs a directory", hint="add dest=DIRECTORY")
         with self._store.leases.lease() as lease:
             report("exporting layers")
-            image = assemble(
-                self._store,
-                source,
-                options.form,
-                lambda digest: lease.add("content", digest),
-                oci=options.oci,
-                annotations=options.annotations,
-            )
-            entry = index_entry(image, options)
+            artifact = make_artifact(self._store, source, options, partial(lease.add, "content"))
+            entry = root_entry(artifact, options)
             if archive:
                 with open_destination(dest, self.type) as file:
-                    self._write_archive(file, image, entry, list(options.names))
+                    self._write_archive(file, artifact, entry, list(options.names))
             else:
-                self._write_layout(dest, image, entry)
-        return ExportResult(type=self.type, metadata=image_metadata(image, entry, options.names), path=dest)
+                self._write_layout(dest, artifact, entry)
+        return ExportResult(type=self.type, metadata=artifact_metadata(artifact, options), path=dest)
 
     # ------------------------------------------------------------------------------------------ archive
 
-    def _write_archive(self, file: BinaryIO, image: Image, descriptor: dict[str, object], names: list[str]) -> None:
+    def _write_archive(
+        self, file: BinaryIO, artifact: Artifact, descriptor: dict[str, object], names: list[str]
+    ) -> None:
         writer = TarWriter(file)
         for directory in ("blobs/", "blobs/sha256/"):
             writer.add(Header(directory, stat.S_IFDIR, mode=0o755))
-        small = {image.descriptor.digest: image.manifest, image.config_digest: image.config}
-        for digest in sorted({*small, *(layer.digest for layer in image.layers)}):
+        small = {document.descriptor.digest: document.data for document in artifact.documents}
+        for digest in sorted(set(artifact.digests)):
             self._add_blob(writer, digest, small.get(digest))
         files = {"index.json": index_document([descriptor]), "oci-layout": LAYOUT_FILE}
         if self.type == "docker":
-            files["manifest.json"] = _docker_manifest(image, names)
+            files["manifest.json"] = _docker_manifest(artifact.images[0], names)
         for name, content in sorted(files.items()):
             writer.add_bytes(Header(name, stat.S_IFREG, mode=0o644, size=len(content)), content)
         writer.close()
@@ -90,16 +90,16 @@ class OciExporter:
 
     # ---------------------------------------------------------------------------------------- directory
 
-    def _write_layout(self, dest: str, image: Image, descriptor: dict[str, object]) -> None:
-        """Add the image to a layout; blobs first, the index last."""
+    def _write_layout(self, dest: str, artifact: Artifact, descriptor: dict[str, object]) -> None:
+        """Add the artifact to a layout; blobs first, the index last."""
         try:
             layout = LayoutWriter(Path(dest))
-            for layer in image.layers:
+            for layer in artifact.layers:
                 if not layout.has(layer.digest):
                     with self._store.content.open(layer.digest) as source:
                         layout.copy(layer.digest, source)
-            layout.put(image.config_digest, image.config)
-            layout.put(image.descriptor.digest, image.manifest)
+            for document in artifact.documents:
+                layout.put(document.descriptor.digest, document.data)
             layout.name(descriptor)
         except OSError as error:
             raise ExportError(f'cannot write "{dest}": {error.strerror or error}') from error

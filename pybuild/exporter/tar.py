@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from pybuild.exporter.attributes import Attributes
 from pybuild.exporter.destination import open_destination
+from pybuild.exporter.several import trees
 from pybuild.protocols import ExportInput, ExportResult
 from pybuild.store.layerdiff import NO_LIMIT, write_entry
-from pybuild.store.tarwrite import TarWriter
+from pybuild.store.tarwrite import Header, TarWriter
 from pybuild.store.tree import LayeredTree
 
 if TYPE_CHECKING:
@@ -31,24 +33,32 @@ class TarExporter:
     def export(self, source: ExportInput, report: Callable[[str], None]) -> ExportResult:
         """See protocols.Exporter."""
         Attributes(source.output, known=("platform-split",)).done()
-        key = source.ref.snapshot
-        tree = LayeredTree(self._store.snapshots.lowers(key) if key else ())
+        found = trees(self._store, source)
         with open_destination(source.output.dest, self.type) as file:
             report("writing files")
-            write_tree(TarWriter(file), tree, source.source_date_epoch)
+            write_trees(TarWriter(file), found, source.source_date_epoch)
         return ExportResult(type=self.type, path=source.output.dest)
 
 
 def write_tree(writer: TarWriter, tree: LayeredTree, epoch: int | None = None) -> None:
-    """Write a whole tree and close the archive.
+    """Write a whole tree and close the archive; `epoch` as for `write_trees`."""
+    write_trees(writer, [("", tree)], epoch)
+
+
+def write_trees(writer: TarWriter, found: Iterable[tuple[str, LayeredTree]], epoch: int | None = None) -> None:
+    """Write whole trees and close the archive.
 
     Args:
         writer: where to.
-        tree: what.
+        found: what, each with the folder that it goes to ("": the top).
         epoch: seconds since 1970; later times become this one.
     """
-    links: dict[tuple[int, int], str] = {}
-    for entry in tree.walk():
-        if entry.path != "/":
-            write_entry(writer, entry, links, NO_LIMIT if epoch is None else epoch)
+    for name, tree in found:
+        if name:
+            writer.add(Header(f"{name}/", stat.S_IFDIR, mode=0o755, mtime=epoch or 0))
+        links: dict[tuple[int, int], str] = {}
+        for entry in tree.walk():
+            if entry.path != "/":
+                folder = f"{name}/" if name else ""
+                write_entry(writer, entry, links, NO_LIMIT if epoch is None else epoch, folder)
     writer.close()

@@ -18,3 +18,27 @@ class Descriptor:
     annotations: tuple[tuple[str, str], ...] = ()
     platform: Platform | None = None
     urls: tuple[str, ...] = ()
+
+
+def as_json(descriptor: Descriptor) -> dict[str, object]:
+    """A descriptor as a member of a manifest or index, its members in the order in which others write them.
+
+    Example:
+        >>> as_json(Descriptor(media_type="text/plain", digest=Digest("sha256:00"), size=1))
+        {'mediaType': 'text/plain', 'digest': 'sha256:00', 'size': 1}
+    """
+    entry: dict[str, object] = {
+        "mediaType": descriptor.media_type,
+        "digest": descriptor.digest,
+        "size": descriptor.size,
+    }
+    if descriptor.urls:
+        entry["urls"] = list(descriptor.urls)
+    if descriptor.annotations:
+        entry["annotations"] = dict(descriptor.annotations)
+    if descriptor.platform is not None:
+        platform = {"architecture": descriptor.platform.architecture, "os": descriptor.platform.os}
+        if descriptor.platform.variant:
+            platform["variant"] = descriptor.platform.variant
+        entry["platform"] = platform
+    return entry

@@ -128,13 +128,14 @@ def inline_records(store: Store, steps: Sequence[KnownStep], snapshots: Sequence
     return dump_records(config, [Digest(name) for name in snapshots])
 
 
-def within(store: Store, steps: Iterable[KnownStep], snapshot: str) -> list[KnownStep]:
+def within(store: Store, steps: Iterable[KnownStep], snapshots: Iterable[str]) -> list[KnownStep]:
     """The steps with those results alone that consist of the first layers of a snapshot: the mode `min`."""
-    layers = store.snapshots.parents(snapshot) if snapshot else ()
+    stacks = [store.snapshots.parents(snapshot) for snapshot in snapshots if snapshot]
     kept: list[KnownStep] = []
     for step in steps:
         chain = chain_of(store, step)
-        kept.append(step if chain == layers[: len(chain)] else attrs.evolve(step, snapshot="", remote=None))
+        first = not chain or any(chain == layers[: len(chain)] for layers in stacks)
+        kept.append(step if first else attrs.evolve(step, snapshot="", remote=None))
     return kept
 
 

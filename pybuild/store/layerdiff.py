@@ -157,7 +157,9 @@ def write_layer(out: Writable, snapshots: Snapshotter, key: str, *, epoch: int |
     writer.close()
 
 
-def write_entry(writer: TarWriter, entry: Entry, links: dict[tuple[int, int], str], latest: int) -> None:
+def write_entry(
+    writer: TarWriter, entry: Entry, links: dict[tuple[int, int], str], latest: int, folder: str = ""
+) -> None:
     """Write one entry of a tree as a member, as layers keep it.
 
     Args:
@@ -165,12 +167,13 @@ def write_entry(writer: TarWriter, entry: Entry, links: dict[tuple[int, int], st
         entry: what; not the root.
         links: the first name of every inode with several, filled in here.
         latest: seconds since 1970; later times become this one.
+        folder: what to put before its name, such as `linux_arm64/`.
     """
     status = entry.stat
     kind = statmod.S_IFMT(status.st_mode)
     if kind == statmod.S_IFSOCK:
         return  # a socket means nothing without the process behind it, and archives have no word for it
-    name = entry.path[1:] + ("/" if entry.is_dir else "")
+    name = folder + entry.path[1:] + ("/" if entry.is_dir else "")
     link = ""
     if kind == statmod.S_IFLNK:
         link = os.readlink(entry.real)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import tarfile
 import time
 from pathlib import Path
 
@@ -52,12 +53,26 @@ def test_p3_only_the_stage_of_the_platform_is_built(run: Run) -> None:
     assert (built.code, built.printed) == (0, ("amd",)), built.text
 
 
-def test_p4_p5_several_platforms_are_refused_before_anything_runs(run: Run) -> None:
-    built = run(f"FROM base\nRUN echo ran # {unique()}\n", "--platform", "linux/amd64,linux/arm64")
-    assert built.code == 69
-    assert built.text.count("error[") == 1
-    assert "one platform at a time" in built.text
-    assert built.ran == ()
+@pytest.mark.parametrize(
+    ("declared", "runs"),
+    [("", ["built for []"]), ("ARG TARGETARCH\n", ["built for [amd64]", "built for [arm64]"])],
+    ids=["p4_once", "p5_for_each"],
+)
+def test_p4_p5_a_builder_on_the_build_platform(run: Run, tmp_path: Path, declared: str, runs: list[str]) -> None:
+    text = (
+        f"FROM --platform=$BUILDPLATFORM base AS builder\n{declared}"
+        f'RUN echo "built for [$TARGETARCH]" | tee /made # {unique()}\n'
+        "FROM scratch\nARG TARGETARCH\nCOPY --from=builder /made /made-$TARGETARCH\n"
+    )
+    built = run(text, "--platform", "linux/amd64,linux/arm64", "-o", tmp_path / "out")
+    assert built.code == 0, built.text
+    assert sorted(built.printed) == runs
+    found = {str(path.relative_to(tmp_path / "out")): path.read_text() for path in (tmp_path / "out").rglob("made*")}
+    first, last = runs[0], runs[-1]
+    assert found == {
+        "linux_amd64/made-amd64": f"{first}\n",
+        "linux_arm64/made-arm64": f"{last}\n",
+    }
 
 
 def test_p6_a_default_goes_before_the_automatic_value(run: Run) -> None:
@@ -291,6 +306,19 @@ def test_i3_i5_refused_before_anything_runs(run: Run, project: Path) -> None:
         assert message in built.text
         assert built.ran == ()
         assert not (project.parent / "iid").exists()
+
+
+def test_i4_several_platforms_have_the_id_of_their_index(run: Run, project: Path) -> None:
+    given = ("-o", "type=oci,dest=../i.tar", "--iidfile", "../iid", "--metadata-file", "../meta")
+    built = run("FROM scratch\nCOPY file /\n", "--platform", "linux/amd64,linux/arm64", *given)
+    assert built.code == 0, built.text
+    facts = json.loads((project.parent / "meta").read_text())
+    assert (project.parent / "iid").read_text() == facts["containerimage.digest"]
+    assert facts["containerimage.descriptor"]["mediaType"] == "application/vnd.oci.image.index.v1+json"
+    assert facts["containerimage.descriptor"]["digest"] == facts["containerimage.digest"]
+    assert "containerimage.config.digest" not in facts
+    with tarfile.open(project.parent / "i.tar") as archive:
+        assert f"blobs/{facts['containerimage.digest'].replace(':', '/')}" in archive.getnames()
 
 
 # Flags that a step can see

@@ -21,23 +21,23 @@ import attrs
 from pybuild.digest import Digest
 from pybuild.engine.entitlements import check_allowed
 from pybuild.engine.imageresult import layer_history, result_config
+from pybuild.engine.platforms import fitted
 from pybuild.errors import CapabilityError, EngineUnavailable, ExecError, PybuildError, SecretNotFound, SolveError
 from pybuild.llb.ops import ExecOp
 from pybuild.llb.vertex import Graph, Vertex
 from pybuild.llb.walk import rewrite
 from pybuild.oci.imageconfig import ImageConfig, dump_image_config
-from pybuild.passes.pipeline import passes_named, run_passes
 from pybuild.protocols import (
     CacheSpec,
     EngineInfo,
     ExportResult,
-    PassContext,
     Plan,
     ProgressSink,
     Ref,
     Session,
     SolveRequest,
     SolveResult,
+    Variant,
 )
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ if TYPE_CHECKING:
     from pybuild.engine.buildkit.gateway import Gateway, Result
     from pybuild.engine.buildkit.progress import Progress
     from pybuild.engine.buildkit.services.filesync import LocalDir
+    from pybuild.engine.buildkit.sources import GatewayResolver
     from pybuild.engine.offered import Offered
-    from pybuild.llb.definition import Definition
+    from pybuild.llb.vertex import Edge
 
-_CONFIG: Final = "containerimage.config"
 _DESCRIPTOR: Final = "containerimage.descriptor"
 _EXTRA: Final = ("grpc", "google")
 
@@ -166,8 +166,8 @@ class _Job:
         self._offered: Offered = offered(_without_cache(request.graph, request.no_cache), session)
         self._graph = self._offered.graph
         self._links = Path()
-        self._config: ImageConfig | None = None
-        self._definition: Definition | None = None
+        self._configs: list[ImageConfig] = []
+        self._origin: dict[Digest, tuple[Vertex, ...]] = {}
         self._imports: Sequence[CacheEntry] = ()
 
     def run(self, cancelled: threading.Event | None) -> SolveResult:
@@ -200,11 +200,10 @@ class _Job:
         except SolveError as error:
             raise self._explained(error, missing) from None
         self._progress.finish()
-        assert self._config is not None
         return SolveResult(
             ref=Ref(snapshot=""),
-            config=self._config,
-            steps=self._progress.results(self._graph, self._definition),
+            config=self._configs[0],
+            steps=self._progress.results(self._graph, self._origin),
             exports=_results(exports, answer),
             duration=time.time() - started,
             graph=self._graph,
@@ -213,32 +212,33 @@ class _Job:
     def _solve(self, gateway: Gateway) -> Result:
         """The frontend's work."""
         from pybuild.engine.buildkit.capabilities import check, with_links_copied
-        from pybuild.engine.buildkit.gateway import Result, refs_of
+        from pybuild.engine.buildkit.gateway import refs_of
+        from pybuild.engine.buildkit.returned import result_of
         from pybuild.engine.buildkit.sources import GatewayResolver
         from pybuild.llb.marshal import MarshalOptions, marshal
 
+        request = self._request
         resolver = GatewayResolver(gateway)
-        platform = self._request.platform
-        context = PassContext(platform=platform, resolver=resolver, squash=self._request.squash)
-        self._graph = run_passes(self._graph, context, passes_named(self._request.passes))
-        head = self._graph.heads[0]
-        patch = self._request.patch
-        config = result_config(head, self._request.graph.heads[0], patch, platform, resolver)
-        if patch.base is None:
-            config = attrs.evolve(config, history=(*config.history, *layer_history(head)))
-        config = attrs.evolve(config, created="")
-        self._config = config
+        self._graph = fitted(request, resolver, self._graph)
+        self._configs = [
+            _config(head, written, variant, resolver)
+            for head, written, variant in zip(self._graph.heads, request.graph.heads, request.variants, strict=True)
+        ]
         known = gateway.llb_capabilities
         self._graph = with_links_copied(self._graph, known, self._links, self._progress.warn)
         check(self._graph, known)
         if any(vertex.metadata.caching is not None for vertex in self._graph.vertices):
             self._progress.warn("ttl() and key() are for the embedded engine: a BuildKit does not know them")
-        options = MarshalOptions(platform=platform, caps=known or None, local_unique=gateway.session_id)
-        definition = self._definition = marshal(self._graph, options)
-        self._progress.know(definition.origin)
         imports = [(entry.type, entry.attrs) for entry in self._imports]
-        ref = refs_of(gateway.solve(definition, cache_imports=imports))[""] if head is not None else ""
-        return Result(refs={"": ref}, metadata={_CONFIG: dump_image_config(config)})
+        refs: list[str] = []
+        for head, variant in zip(self._graph.heads, request.variants, strict=True):
+            options = MarshalOptions(platform=variant.platform, caps=known or None, local_unique=gateway.session_id)
+            definition = marshal(head, options)
+            self._origin.update(definition.origin)
+            self._progress.know(definition.origin)
+            solved = refs_of(gateway.solve(definition, cache_imports=imports)) if head is not None else {"": ""}
+            refs.append(solved[""])
+        return result_of(request.variants, refs, [dump_image_config(config) for config in self._configs])
 
     def _explained(self, error: SolveError, missing: set[str]) -> PybuildError:
         """The error with what the client knows of its step: its places, name and output."""
@@ -257,6 +257,14 @@ class _Job:
         made.vertex, made.vertex_name = vertex.digest, vertex.name
         made.locations = ()
         return made.at(vertex.locations)
+
+
+def _config(head: Edge | None, written: Edge | None, variant: Variant, resolver: GatewayResolver) -> ImageConfig:
+    """The image config of one head of the graph, its history complete."""
+    config = result_config(head, written, variant.patch, variant.platform, resolver)
+    if variant.patch.base is None:
+        config = attrs.evolve(config, history=(*config.history, *layer_history(head)))
+    return attrs.evolve(config, created="")
 
 
 def _without_ignored(directories: Mapping[str, Path]) -> dict[str, LocalDir]:

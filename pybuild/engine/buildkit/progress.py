@@ -26,7 +26,6 @@ from pybuild.solver.report import title
 
 if TYPE_CHECKING:
     from pybuild.engine.buildkit.pb import control_pb2 as pb
-    from pybuild.llb.definition import Definition
     from pybuild.llb.vertex import Graph, Vertex
 
 _STDERR: Final = 2
@@ -114,14 +113,13 @@ class Progress:
                     StepFinished(digest=step.digest, name=step.name, state="cached", time=step.identified, duration=0.0)
                 )
 
-    def results(self, graph: Graph, definition: Definition | None) -> tuple[StepResult, ...]:
+    def results(self, graph: Graph, origin: Mapping[Digest, tuple[Vertex, ...]]) -> tuple[StepResult, ...]:
         """How every vertex of a graph went: what the engine never spoke of was not needed."""
         wire: dict[Digest, _Step] = {}
-        if definition is not None:
-            for digest, vertices in definition.origin.items():
-                step = self._steps.get(digest)
-                if step is not None:
-                    wire.update({vertex.digest: step for vertex in vertices})
+        for digest, vertices in origin.items():
+            step = self._steps.get(digest)
+            if step is not None:
+                wire.update({vertex.digest: step for vertex in vertices})
         return tuple(_result(vertex, wire.get(vertex.digest)) for vertex in graph.vertices)
 
     def _vertex(self, vertex: pb.Vertex) -> None:
