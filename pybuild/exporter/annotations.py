@@ -8,7 +8,7 @@ The names of attributes are those of BuildKit (exporter/containerimage/exptypes/
 from __future__ import annotations
 
 import re
-from typing import Final, Literal, TypeAlias, cast
+from typing import Final, Literal, TypeAlias
 
 import attrs
 
@@ -19,9 +19,8 @@ from pybuild.protocols import OutputSpec
 ANNOTATION_ATTRIBUTES: Final = ("annotation.*", "annotation-*", "annotation[*")
 """What attributes that are annotations look like."""
 _NAME: Final = re.compile(r"annotation(?:-(?P<place>[a-z-]+))?(?:\[(?P<platform>[A-Za-z0-9_/.-]+)\])?\.(?P<key>\S+)")
-_PLACES: Final = ("manifest", "manifest-descriptor", "index", "index-descriptor")
-
 Place: TypeAlias = Literal["manifest", "manifest-descriptor", "index", "index-descriptor"]
+_PLACES: Final[tuple[Place, ...]] = ("manifest", "manifest-descriptor", "index", "index-descriptor")
 
 
 @attrs.frozen(kw_only=True)
@@ -67,8 +66,9 @@ def annotations_of(output: OutputSpec) -> Annotations:
 
 def _read(name: str, value: str) -> Annotation:
     match = _NAME.fullmatch(name)
-    place = (match["place"] or "manifest") if match is not None else ""
-    if match is None or place not in _PLACES:
+    asked = (match["place"] or "manifest") if match is not None else ""
+    place = next((place for place in _PLACES if place == asked), None)
+    if match is None or place is None:
         raise ExportError(
             f'"{name}" is no annotation',
             hint=f"write annotation.KEY, or annotation-PLACE.KEY with one of {', '.join(_PLACES)} as the place",
@@ -76,7 +76,7 @@ def _read(name: str, value: str) -> Annotation:
     platform = _platform(name, match["platform"]) if match["platform"] else None
     if platform is not None and place.startswith("index"):
         raise ExportError(f'"{name}": an index is for no platform')
-    return Annotation(place=cast("Place", place), platform=platform, key=match["key"], value=value)
+    return Annotation(place=place, platform=platform, key=match["key"], value=value)
 
 
 def _platform(name: str, text: str) -> Platform:
