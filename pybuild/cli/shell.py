@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code is that of the shell."""
-    from pybuild._api import engine_for, request_for
+    from pybuild._api import engine_for, request_of
     from pybuild.cli.terminal import Terminal, has_terminal
     from pybuild.engine.embedded import EmbeddedEngine
     from pybuild.errors import EngineUnavailable
@@ -57,9 +57,8 @@ def run(options: argparse.Namespace) -> int:
     secrets = flags.secrets(options)
     with flags.session(options, secrets) as session:
         loaded = program.load(options, secrets)
-        request = request_for(
-            loaded.state,
-            platforms=flags.platforms_of(options) or list(loaded.platforms),
+        request = request_of(
+            loaded.heads[:1],
             no_cache=loaded.no_cache,
             passes=passflags.passes_of(options),
             squash=options.squash,

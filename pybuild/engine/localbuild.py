@@ -11,6 +11,7 @@ from pybuild.engine.imageresult import image_references, layer_history, result_c
 from pybuild.engine.platforms import fitted
 from pybuild.engine.reported import reported
 from pybuild.llb.vertex import Edge, Graph
+from pybuild.oci.imageconfig import ImageConfig
 from pybuild.protocols import (
     ExportInput,
     ExportResult,
@@ -88,21 +89,35 @@ class Build:
         """Whether every head is cached."""
         return all(head is None or head[0].state == "cached" for head in self.job.heads)
 
+    @property
+    def head(self) -> Edge | None:
+        """The result edge of the optimized graph, for the first platform."""
+        return self.graph.heads[0]
+
+    def config(self, number: int = 0) -> ImageConfig:
+        """The image config of a result, without layers; `number` is the platform's place in the request."""
+        variant, head, written = (
+            self.request.variants[number],
+            self.graph.heads[number],
+            self.request.graph.heads[number],
+        )
+        return result_config(head, written, variant.patch, variant.platform, self.sources)
+
     def results(self, refs: Sequence[Ref]) -> tuple[PlatformResult, ...]:
         """What was made for each platform.
 
         Args:
             refs: the file trees of the graph's heads, in their order.
         """
-        heads = zip(self.request.variants, self.graph.heads, self.request.graph.heads, refs, strict=True)
+        variants = zip(self.request.variants, self.graph.heads, refs, strict=True)
         return tuple(
             PlatformResult(
                 platform=variant.platform,
                 ref=ref,
-                config=result_config(head, written, variant.patch, variant.platform, self.sources),
+                config=self.config(number),
                 layer_history=None if variant.patch.base is not None else layer_history(head),
             )
-            for variant, head, written, ref in heads
+            for number, (variant, head, ref) in enumerate(variants)
         )
 
     def finish_cached(self, lease: Lease, sink: ProgressSink, started: float) -> SolveResult | None:
