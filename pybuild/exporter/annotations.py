@@ -20,7 +20,12 @@ ANNOTATION_ATTRIBUTES: Final = ("annotation.*", "annotation-*", "annotation[*")
 """What attributes that are annotations look like."""
 _NAME: Final = re.compile(r"annotation(?:-(?P<place>[a-z-]+))?(?:\[(?P<platform>[A-Za-z0-9_/.-]+)\])?\.(?P<key>\S+)")
 Place: TypeAlias = Literal["manifest", "manifest-descriptor", "index", "index-descriptor"]
-_PLACES: Final[tuple[Place, ...]] = ("manifest", "manifest-descriptor", "index", "index-descriptor")
+_PLACES: Final[dict[str, Place]] = {
+    "manifest": "manifest",
+    "manifest-descriptor": "manifest-descriptor",
+    "index": "index",
+    "index-descriptor": "index-descriptor",
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -66,8 +71,7 @@ def annotations_of(output: OutputSpec) -> Annotations:
 
 def _read(name: str, value: str) -> Annotation:
     match = _NAME.fullmatch(name)
-    asked = (match["place"] or "manifest") if match is not None else ""
-    place = next((place for place in _PLACES if place == asked), None)
+    place = None if match is None else _PLACES.get(match["place"] or "manifest")
     if match is None or place is None:
         raise ExportError(
             f'"{name}" is no annotation',
