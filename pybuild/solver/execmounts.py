@@ -104,7 +104,9 @@ class ExecMounts:
             for bound, is_directory in self._open(mount):
                 place = bound.target
                 if not nested(target, targets):
-                    place = points.prepare(place, is_directory=is_directory)
+                    # runc gives a tmpfs the mode of its mount point; one that is not there yet is free for all.
+                    mode = 0o1777 if bound.type == "tmpfs" else 0o755
+                    place = points.prepare(place, is_directory=is_directory, mode=mode)
                 self.bound.append(BoundMount(target=place, type=bound.type, source=bound.source, options=bound.options))
 
     # -------------------------------------------------------------------------------------------- snapshots

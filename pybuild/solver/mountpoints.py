@@ -36,8 +36,13 @@ class MountPoints:
         self._rootfs = str(rootfs)
         self._made: list[_Made] = []
 
-    def prepare(self, target: str, *, is_directory: bool) -> str:
+    def prepare(self, target: str, *, is_directory: bool, mode: int = 0o755) -> str:
         """Make sure that `target` exists; returns it with all symbolic links inside the root resolved.
+
+        Args:
+            target: the mount point.
+            is_directory: what it is when it must be made.
+            mode: permission bits of a directory that must be made; those above it have the usual ones.
 
         Raises:
             SolveError: a parent is not a directory, or links form a loop.
@@ -51,6 +56,8 @@ class MountPoints:
         for position, created in enumerate(reversed(missing)):
             last = position == len(missing) - 1
             self._create(created, as_directory=is_directory or not last)
+        if missing and is_directory and mode != 0o755:
+            os.chmod(self._rootfs + path, mode)
         return path
 
     def _create(self, path: str, *, as_directory: bool) -> None:

@@ -1,8 +1,8 @@
-"""Compares what two engines made of one graph: files, config, and which steps a second build ran again.
+"""Compares what two engines made of one graph: files, config, layers, and which steps a second build ran again.
 
-Compared of every path: kind, mode, owner, content, link target, extended attributes; and the time of what was copied
-from a source, which keeps its own. Times of other files are when they were made, so they always differ. Of the config
-everything but times and the ids of layers.
+Compared of every path: kind, mode, owner, content, link target, extended attributes; and its time where a step says
+it, or copied it from a source, whose files keep theirs. Times of other files are when they were made, so they always
+differ. Of the config everything but times and the ids of layers; and how many layers there are.
 """
 
 from __future__ import annotations
@@ -12,11 +12,10 @@ from typing import Any, Final
 
 import attrs
 
-from pybuild.llb.files import CopyAction, MkdirAction, MkfileAction
-from pybuild.llb.ops import FileOp, SourceOp
+from pybuild.llb.files import CopyAction, FileAction, MkdirAction, MkfileAction, RmAction
+from pybuild.llb.ops import DiffOp, FileOp, MergeOp, SourceOp
 from pybuild.llb.vertex import Edge, Graph, Vertex
 from pybuild.llb.walk import primary_input
-from pybuild.protocols import SolveResult
 from pybuild.verify.imagefiles import File, ImageFiles
 from pybuild.verify.verdict import Comparison, Difference
 
@@ -24,8 +23,11 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 _UMASK: Final = 0o022
 
 DOCKER_UMASK: Final = "a Docker Engine's own umask applies to directories and files that a step only names"
+COPY_MODE: Final = "older BuildKits give directories that a copy creates mode 0755, whatever mode it is told"
 MERGED: Final = "a merge has the layers of all that it merges, and engines name them differently"
-_COPIED_SCHEMES: Final = ("local", "git", "http", "https")
+OLD_TIME: Final = "a cached step has the times of when it ran, and content alone makes it cached; see --no-cache"
+_COPIED_SCHEMES: Final = ("local", "http", "https")
+_OWN_COMPARISON: Final = ("config", "history", "rootfs", "created")
 
 
 @attrs.frozen(kw_only=True)
@@ -35,26 +37,29 @@ class Outcome:
     Attributes:
         engine: its name, for people.
         docker: it is a Docker Engine.
-        first: the build; None where the engine's own frontend made the graph, whose steps are not known here.
+        graph: what it solved; None where the engine's own frontend made the graph.
         image: what the build exported.
-        again: the second build of the same.
+        cached: names of the steps that the first build found in the cache.
+        ran: names of the steps that the second build of the same ran; None when there was none.
     """
 
     engine: str
     docker: bool
-    first: SolveResult | None
+    graph: Graph | None
     image: ImageFiles
-    again: SolveResult | None
+    cached: frozenset[str] = frozenset()
+    ran: frozenset[str] | None = None
 
 
 def compare(left: Outcome, right: Outcome) -> Comparison:
-    """Everything in which two outcomes differ; the first one's graph says which step made what."""
-    graph = left.first.graph if left.first is not None else Graph([])
-    makers = _Makers(graph, left.image.layers)
+    """Everything in which two outcomes differ; the graph of the first that has one says which step made what."""
+    graph, layers = _known_graph(left, right)
+    makers = Makers(graph, layers)
     found = [
         *_files(left, right, makers),
-        *_config(left.image.config, right.image.config),
-        *_cache(left, right),
+        *_config(left.image.config, right.image.config, merged=makers.merged),
+        *_value("layers", left.image.layers, right.image.layers),
+        *_cache(left, right, graph),
     ]
     ordered = sorted(found, key=lambda item: (item.location is None, item.what))
     return Comparison(
@@ -67,8 +72,23 @@ def compare(left: Outcome, right: Outcome) -> Comparison:
     )
 
 
-class _Makers:
-    """Which step made which layer of an image."""
+def _known_graph(left: Outcome, right: Outcome) -> tuple[Graph, int]:
+    for outcome in (left, right):
+        if outcome.graph is not None:
+            return outcome.graph, outcome.image.layers
+    return Graph([]), 0
+
+
+class Makers:
+    """Which step made which layer of an image.
+
+    Args:
+        graph: what was solved, the image first among its heads.
+        layers: how many layers the image has.
+
+    Attributes:
+        merged: the image is made of merges or differences, whose layers are not one to one with steps.
+    """
 
     def __init__(self, graph: Graph, layers: int) -> None:
         chain: list[Vertex] = []
@@ -80,7 +100,8 @@ class _Makers:
         self._chain = chain[::-1]
         self._base = layers - len(chain)
         self._source = current.vertex if current is not None else None
-        self._whole = self._base > 0 if current is not None else self._base == 0
+        self.merged = any(isinstance(vertex.op, MergeOp | DiffOp) for vertex in chain)
+        self._whole = not self.merged and (self._base > 0 if current is not None else self._base == 0)
 
     def of(self, layer: int) -> Vertex | None:
         """The step that made the layer of that number: the last step when layers and steps are not one to one."""
@@ -89,8 +110,16 @@ class _Makers:
         number = layer - self._base
         return self._source if number < 0 else self._chain[number]
 
+    def others(self, maker: Vertex) -> Sequence[Edge]:
+        """What else a step is made of, besides the step before it, whose layers are below."""
+        if not self._whole:
+            return maker.inputs
+        place = self._chain.index(maker) if maker in self._chain else 0
+        before = self._chain[place - 1] if place else self._source
+        return [edge for edge in maker.inputs if before is None or edge.vertex is not before]
 
-def _files(left: Outcome, right: Outcome, makers: _Makers) -> Iterator[Difference]:
+
+def _files(left: Outcome, right: Outcome, makers: Makers) -> Iterator[Difference]:
     for path in sorted(left.image.files.keys() | right.image.files.keys()):
         one, other = left.image.files.get(path), right.image.files.get(path)
         there = one or other
@@ -104,7 +133,7 @@ def _files(left: Outcome, right: Outcome, makers: _Makers) -> Iterator[Differenc
                 right=after,
                 step=maker.name if maker is not None else "",
                 location=maker.locations[0] if maker is not None and maker.locations else None,
-                explained=_explanation(aspect, one, other, maker, left, right),
+                explained=_explanation(aspect, one, other, maker, (left, right)),
             )
 
 
@@ -127,37 +156,57 @@ def _aspects(one: File | None, other: File | None, maker: Vertex | None) -> Iter
         yield "device", str(one.device), str(other.device)
     if one.xattrs != other.xattrs:
         yield "xattrs", str(dict(one.xattrs)), str(dict(other.xattrs))
-    if one.mtime != other.mtime and one.kind == "file" and _keeps_times(maker):
+    if one.mtime != other.mtime and _promises_time(one.kind, maker):
         yield "time", str(one.mtime), str(other.mtime)
 
 
-def _keeps_times(maker: Vertex | None) -> bool:
-    """Whether a step gives files the times of a source: it copies from sources, and does nothing else."""
+def _promises_time(kind: str, maker: Vertex | None) -> bool:
+    """Whether the time of what a step made is one it was told, or that of the source from which it was copied."""
     if maker is None or not isinstance(maker.op, FileOp):
         return False
-    for action in maker.op.actions:
-        if not isinstance(action, CopyAction) or action.timestamp >= 0 or action.attempt_unpack:
-            return False
-        if not 0 <= action.secondary_input < len(maker.inputs):
-            return False
-        source = maker.inputs[action.secondary_input].vertex.op
-        if not isinstance(source, SourceOp) or source.scheme not in _COPIED_SCHEMES:
-            return False
-    return True
+    return all(_says_time(action, kind, maker) for action in maker.op.actions)
+
+
+def _says_time(action: FileAction, kind: str, maker: Vertex) -> bool:
+    match action:
+        case RmAction():
+            return True
+        case CopyAction() if action.timestamp < 0:
+            if kind != "file" or action.attempt_unpack or not 0 <= action.secondary_input < len(maker.inputs):
+                return False
+            source = maker.inputs[action.secondary_input].vertex.op
+            return isinstance(source, SourceOp) and _has_times(source)
+        case _:
+            return action.timestamp >= 0 and kind == "file"
+
+
+def _has_times(source: SourceOp) -> bool:
+    """Whether the times of a source's files are its own, and not those of when it was fetched."""
+    return source.scheme in _COPIED_SCHEMES or (source.scheme == "git" and ("git.mtime", "commit") in source.attrs)
 
 
 def _explanation(
-    aspect: str, one: File | None, other: File | None, maker: Vertex | None, left: Outcome, right: Outcome
+    aspect: str, one: File | None, other: File | None, maker: Vertex | None, outcomes: tuple[Outcome, Outcome]
 ) -> str:
-    if aspect != "mode" or one is None or other is None or maker is None or not isinstance(maker.op, FileOp):
+    if one is None or other is None or maker is None or not isinstance(maker.op, FileOp):
         return ""
-    named = any(isinstance(action, MkdirAction | MkfileAction) for action in maker.op.actions)
-    masked = (right.docker and one.mode & ~_UMASK == other.mode) or (left.docker and other.mode & ~_UMASK == one.mode)
-    return DOCKER_UMASK if named and masked else ""
+    if aspect == "time":
+        return OLD_TIME if any(maker.name in outcome.cached for outcome in outcomes) else ""
+    if aspect != "mode":
+        return ""
+    actions = maker.op.actions
+    for outcome, its, elsewhere in zip(outcomes, (one, other), (other, one), strict=True):
+        named = any(isinstance(action, MkdirAction | MkfileAction) for action in actions)
+        if outcome.docker and named and elsewhere.mode & ~_UMASK == its.mode:
+            return DOCKER_UMASK
+        told = {action.mode for action in actions if isinstance(action, CopyAction)}
+        if outcome.docker and its.kind == "directory" and its.mode == 0o755 and elsewhere.mode in told:
+            return COPY_MODE
+    return ""
 
 
-def _config(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[Difference]:
-    for name in ("architecture", "os", "variant"):
+def _config(left: Mapping[str, Any], right: Mapping[str, Any], *, merged: bool) -> Iterator[Difference]:
+    for name in sorted(({*left, *right}) - {*_OWN_COMPARISON}):
         yield from _value(name, left.get(name), right.get(name))
     one: Mapping[str, Any] = left.get("config") or _NOTHING
     other: Mapping[str, Any] = right.get("config") or _NOTHING
@@ -168,9 +217,9 @@ def _config(left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[Diffe
     yield from _value("history", f"{len(ours)} entries", f"{len(theirs)} entries")
     for number, (mine, its) in enumerate(zip(ours, theirs, strict=False)):
         made = str(mine.get("created_by")), str(its.get("created_by"))
-        reason = MERGED if any(text.startswith("merge") for text in made) else ""
-        yield from _value(f"history[{number}].created_by", *made, reason)
-        yield from _value(f"history[{number}].empty_layer", mine.get("empty_layer"), its.get("empty_layer"))
+        yield from _value(f"history[{number}].created_by", *made, MERGED if merged else "")
+        for name in ("empty_layer", "author"):
+            yield from _value(f"history[{number}].{name}", mine.get(name), its.get(name))
 
 
 def _value(what: str, left: object, right: object, explained: str = "") -> Iterator[Difference]:
@@ -178,28 +227,19 @@ def _value(what: str, left: object, right: object, explained: str = "") -> Itera
         yield Difference(what=what, aspect="value", left=str(left), right=str(right), explained=explained)
 
 
-def _cache(left: Outcome, right: Outcome) -> Iterator[Difference]:
+def _cache(left: Outcome, right: Outcome, graph: Graph) -> Iterator[Difference]:
     """Steps that ran again in the second build of one engine only; sources are looked at every time."""
-    if left.again is None or right.again is None:
+    if left.ran is None or right.ran is None:
         return
-    one, other = _ran(left.again), _ran(right.again)
-    for name in sorted({*one} ^ {*other}):
-        vertex = one.get(name) or other.get(name)
-        assert vertex is not None
+    steps = {vertex.name: vertex for vertex in graph.vertices if not isinstance(vertex.op, SourceOp)}
+    for name, vertex in steps.items():
+        if (name in left.ran) == (name in right.ran):
+            continue
         yield Difference(
             what=f"cache: {name}",
             aspect="second build",
-            left="ran it" if name in one else "reused it",
-            right="ran it" if name in other else "reused it",
+            left="ran it" if name in left.ran else "reused it",
+            right="ran it" if name in right.ran else "reused it",
             step=name,
             location=vertex.locations[0] if vertex.locations else None,
         )
-
-
-def _ran(result: SolveResult) -> dict[str, Vertex]:
-    states = {step.digest: step.state for step in result.steps}
-    return {
-        vertex.name: vertex
-        for vertex in result.graph.vertices
-        if not isinstance(vertex.op, SourceOp) and states.get(vertex.digest) == "done"
-    }

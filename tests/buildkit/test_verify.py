@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from pybuild import build, oci_layout, scratch, to_registry
 from tests.buildkit.conftest import ROOT
+from tests.embedded.conftest import unique
+from tests.embedded.gitserver import Repository, git, serve
+from tests.embedded.registry import registry
 
 pytestmark = [pytest.mark.docker, pytest.mark.engine]
 
@@ -50,10 +59,134 @@ def test_examples(verify: Verify, example: str) -> None:
     assert "embedded and docker agree" in done.stdout
 
 
-@pytest.mark.parametrize("target", ["copies", "owners", "removals", "processes", "mounts", "combinations", "config"])
+FETCHED, NEWEST, PRIVILEGED = "remotes", "newest", "privileged"
+TARGETS = re.findall(r"^@target.*\ndef (\w+)", (FEATURES / "Buildfile.py").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("target", sorted({*TARGETS} - {FETCHED, NEWEST}))
 def test_features(verify: Verify, target: str) -> None:
-    done = verify(FEATURES, target, "--secret", "id=token,env=TOKEN", "--no-cache")
+    allowed = ["--allow", "security.insecure", "--allow", "network.host"] if target == PRIVILEGED else []
+    done = verify(FEATURES, target, "--secret", "id=token,env=TOKEN", "--no-cache", *allowed)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "agree" in done.stdout
+
+
+def test_features_that_only_newer_engines_have(verify: Verify) -> None:
+    done = verify(FEATURES, NEWEST)
+    if done.returncode != 0:
+        assert "error[capability]" in done.stderr
+        assert re.search(r"which the engine does not have\n  \S*Buildfile.py:\d+ in newest", done.stderr)
+
+
+def test_sources_that_are_fetched(
+    verify: Verify, base_layout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    (site / "tree").mkdir(parents=True)
+    (site / "tree/f").write_text("packed")
+    (site / "file.txt").write_text("fetched")
+    subprocess.run(["tar", "-czf", site / "tree.tgz", "-C", site, "tree"], check=True)
+    repository = Repository(tmp_path / "git", "r")
+    repository.commit(README="read me", docs__page="text")
+    git(repository.work, "tag", "v1")
+    repository.push("v1")
+    repository.commit(README="changed", docs__page="more text", date=1_700_000_000)
+    with serve_files(site) as url, serve(tmp_path / "git") as server, registry(tmp_path / "registry") as hub:
+        name = f"{hub}/base:1"
+        build(oci_layout(base_layout, "debian:bookworm").env(A="b"), to_registry(name), progress="quiet")
+        monkeypatch.setenv("SITE", url)
+        monkeypatch.setenv("REPOSITORY", server.url("r"))
+        monkeypatch.setenv("IMAGE", name)
+        done = verify(FEATURES, FETCHED, "--no-cache")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextmanager
+def serve_files(directory: Path) -> Iterator[str]:
+    """A web server for the block."""
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(directory))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+CULPRIT = "cat /proc/sys/kernel/random/uuid > /id"
+
+
+@pytest.mark.parametrize(
+    ("name", "expression"),
+    [
+        ("copied", "scratch().write('/a', 'x').copy(wrong.path('/id'), '/b')"),
+        ("merged", "merge(base, diff(base, right), diff(base, wrong)).write('/after', 'x')"),
+        ("mounted", "right.run('cp /m/id /made').mount(bind(wrong, '/m'))"),
+        ("twice", "scratch().copy(base.run('cp /m/id /made').mount(bind(wrong, '/m')).path('/made'), '/b')"),
+    ],
+)
+def test_the_step_that_made_a_difference_is_found_behind_copies_merges_and_mounts(
+    verify: Verify, tmp_path: Path, name: str, expression: str
+) -> None:
+    (tmp_path / "Buildfile.py").write_text(
+        "import os\n"
+        "from pybuild import bind, diff, merge, oci_layout, scratch, target\n"
+        "base = oci_layout(os.environ['PYBUILD_BASE'], 'debian:bookworm')\n"
+        "right = base.run('echo same > /same')\n"
+        f"wrong = right.run('{CULPRIT}')\n"
+        "@target\n"
+        f"def app():\n    return {expression}\n"
+    )
+    done = verify(tmp_path, "app")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(f"    made by: {CULPRIT}\n    \\S*Buildfile.py:5\n", done.stdout), done.stdout
+
+
+def test_steps_that_run_again_on_one_engine_only_are_differences(verify: Verify, tmp_path: Path) -> None:
+    """Of a Dockerfile too, whose steps on a BuildKit are those of its own frontend."""
+    from pybuild.llb.vertex import Graph
+    from pybuild.verify.compare import Outcome, compare
+    from pybuild.verify.imagefiles import ImageFiles
+
+    graph = Graph([scratch().write("/f", "x").named("the step").head])
+    image = ImageFiles(files={}, config={}, layers=1)
+    ours = Outcome(engine="embedded", docker=False, graph=graph, image=image, ran=frozenset())
+    theirs = Outcome(engine="docker", docker=True, graph=None, image=image, ran=frozenset({"the step", "[internal] x"}))
+    (found,) = compare(ours, theirs).differences
+    assert (found.what, found.left, found.right) == ("cache: the step", "reused it", "ran it")
+    assert found.location is not None
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    done = verify(tmp_path / "Dockerfile", str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_age_of_a_cached_copy_is_no_difference(verify: Verify, docker_host: str, tmp_path: Path) -> None:
+    """Content makes a copy cached, so an engine may have it with the times of an earlier context."""
+    text = unique()
+    for folder, when in (("old", 1_500_000_000), ("new", 1_600_000_000)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "file").write_text(text)
+        os.utime(tmp_path / folder / "file", (when, when))
+        (tmp_path / folder / "Buildfile.py").write_text(
+            "from pybuild import local, scratch, target\n"
+            "@target\ndef app():\n    return scratch().copy(local('.').path('file'), '/copied')\n"
+        )
+    run = [sys.executable, "-m", "pybuild", "build", "app", "--engine", f"docker+{docker_host}", "--progress", "quiet"]
+    subprocess.run(run, cwd=tmp_path / "old", env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    done = verify(tmp_path / "new", "app")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "/copied: time 1600000000 on embedded, 1500000000 on docker: a cached step has the times" in done.stdout
+    assert "expected" not in verify(tmp_path / "new", "app", "--no-cache").stdout
+
+
+def test_every_platform_that_is_asked_for_is_compared(verify: Verify, tmp_path: Path) -> None:
+    (tmp_path / "Buildfile.py").write_text(
+        "from pybuild import scratch, target\n@target\ndef app():\n    return scratch().write('/f', 'x')\n"
+    )
+    done = verify(tmp_path, "app", "--platform", "linux/amd64,linux/arm64")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "app (linux/amd64): embedded and docker agree" in done.stdout
+    assert "app (linux/arm64): embedded and docker agree" in done.stdout
+    documents = json.loads(verify(tmp_path, "app", "--platform", "linux/amd64,linux/arm64", "--format", "json").stdout)
+    assert [document["target"] for document in documents] == ["app (linux/amd64)", "app (linux/arm64)"]
 
 
 def test_a_difference_is_shown_with_the_step_and_line_that_made_it(verify: Verify, tmp_path: Path) -> None:

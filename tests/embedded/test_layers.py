@@ -55,6 +55,13 @@ def test_mount_points_leave_nothing_behind(base: State, build: Builder) -> None:
     assert build.image(mounted).top == {}
 
 
+def test_a_tmpfs_has_the_mode_of_its_mount_point_and_is_free_for_all_where_there_was_none(
+    base: State, build: Builder
+) -> None:
+    step = base.run("stat -c '%a' /new /new/deep /root > /modes").mount(tmpfs("/new/deep"), tmpfs("/root"))
+    assert (build.tree(step) / "modes").read_text().split() == ["755", "1777", "700"]
+
+
 def test_mount_parents_stay_where_something_was_written(base: State, build: Builder) -> None:
     top = build.image(base.run("touch /q/r/file").mount(bind(base, "/q/r/s"))).top
     assert {name: member.facts[0] for name, member in top.items()} == {"q": "d", "q/r": "d", "q/r/file": "-"}

@@ -15,11 +15,17 @@ from pybuild.errors import CapabilityError
 from pybuild.llb.caps import caps_of
 from pybuild.llb.files import CopyAction, FileAction, RmAction, SymlinkAction
 from pybuild.llb.numbering import renumbered
-from pybuild.llb.ops import FileOp, SourceOp
+from pybuild.llb.ops import ExecOp, FileOp, SourceOp
 from pybuild.llb.vertex import Edge, Graph, Vertex
 from pybuild.llb.walk import rewrite
 
 _SYMLINK: Final = "file.symlink.create"
+_RESOURCES: Final = "exec.meta.linux.resources"
+_REQUIRED: Final = "file.copy.requiredpaths"
+_EXTRAS: Final = {
+    _RESOURCES: "memory and processor limits of steps are not applied",
+    _REQUIRED: "copies do not check that what they are told to copy exists",
+}
 LINKS: Final = "pybuild-symlinks"
 """The name of the directory that holds symbolic links for engines that cannot make any."""
 
@@ -43,7 +49,7 @@ def _of_action(action: FileAction) -> Iterator[str]:
             if action.include_patterns or action.exclude_patterns:
                 yield "file.copy.includeexcludepatterns"
             if action.required_paths:
-                yield "file.copy.requiredpaths"
+                yield _REQUIRED
             if action.always_replace_existing_dest_paths:
                 yield "file.copy.alwaysreplaceexistingdestpaths"
             if action.mode_str:
@@ -67,6 +73,34 @@ def check(graph: Graph, known: frozenset[str]) -> None:
                 f'"{vertex.name}" needs {", ".join(lacking)}, which the engine does not have',
                 hint="a newer BuildKit has it, and so has the embedded engine: --engine embedded",
             ).at(vertex.locations)
+
+
+def without_extras(graph: Graph, known: frozenset[str], degraded: Callable[[str], object]) -> Graph:
+    """For an engine that lacks what never changes a result: limits of resources, and checks that paths exist.
+
+    Args:
+        graph: what shall be solved.
+        known: what the engine can do; empty when it does not say.
+        degraded: is told about each kind, once.
+    """
+    if not known:
+        return graph
+    used = {name for vertex in graph.vertices for name in needed(vertex) if name in _EXTRAS} - known
+    for name in sorted(used):
+        degraded(f"the engine lacks {name}: {_EXTRAS[name]}")
+
+    def change(vertex: Vertex) -> Vertex:
+        op, metadata = vertex.op, vertex.metadata
+        if _RESOURCES in used and isinstance(op, ExecOp) and metadata.resources is not None:
+            return vertex.replace(metadata=metadata.replace(resources=None))
+        if _REQUIRED in used and isinstance(op, FileOp):
+            actions = tuple(
+                action.replace(required_paths=()) if isinstance(action, CopyAction) else action for action in op.actions
+            )
+            return vertex if actions == op.actions else vertex.replace(op=op.replace(actions=actions))
+        return vertex
+
+    return rewrite(graph, change) if used else graph
 
 
 def with_links_copied(graph: Graph, known: frozenset[str], directory: Path, degraded: Callable[[str], object]) -> Graph:

@@ -211,7 +211,7 @@ class _Job:
 
     def _solve(self, gateway: Gateway) -> Result:
         """The frontend's work."""
-        from pybuild.engine.buildkit.capabilities import check, with_links_copied
+        from pybuild.engine.buildkit.capabilities import check, with_links_copied, without_extras
         from pybuild.engine.buildkit.gateway import refs_of
         from pybuild.engine.buildkit.returned import result_of
         from pybuild.engine.buildkit.sources import GatewayResolver
@@ -225,6 +225,7 @@ class _Job:
             for head, written, variant in zip(self._graph.heads, request.graph.heads, request.variants, strict=True)
         ]
         known = gateway.llb_capabilities
+        self._graph = without_extras(self._graph, known, self._progress.warn)
         self._graph = with_links_copied(self._graph, known, self._links, self._progress.warn)
         check(self._graph, known)
         if any(vertex.metadata.caching is not None for vertex in self._graph.vertices):

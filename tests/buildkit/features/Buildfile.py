@@ -2,7 +2,24 @@
 
 import os
 
-from pybuild import State, bind, cache, diff, local, merge, oci_layout, scratch, secret, target, tmpfs
+from pybuild import (
+    State,
+    bind,
+    cache,
+    diff,
+    dockerfile,
+    git,
+    http,
+    image,
+    local,
+    merge,
+    oci_layout,
+    scratch,
+    secret,
+    ssh,
+    target,
+    tmpfs,
+)
 
 base = oci_layout(os.environ["PYBUILD_BASE"], "debian:bookworm")
 tree = local("tree")
@@ -99,3 +116,177 @@ def config() -> State:
         .user("games")
         .write("/f", "x")
     )
+
+
+@target
+def more_copies() -> State:
+    packed = base.run("tar -C /usr/share -czf /common.tgz --mtime=@1500000000 common-licenses base-files")
+    return (
+        scratch()
+        .copy(packed.path("/common.tgz"), "/kept/")
+        .copy(packed.path("/common.tgz"), "/unpacked/", unpack=True)
+        .copy(base.path("/etc/default/useradd"), "/with/", parents=True)
+        .copy(base.path("/etc"), "/etc/", include=["*.conf", "default"], exclude=["g*"])
+        .copy(tree.path("sub"), "/numeric/", mode=0o750, owner="7:8")
+        .copy(base.path("/bin"), "/bin", follow_links=False)
+        .copy(base.path("/dev"), "/dev")
+        .mkdir("/closed", mode=0o700)
+        .mkdir("/closed/deep/er", owner="3:4", mode=0o710)
+        .copy(scratch().mkdir("/empty"), "/")
+        .copy(["tree/a.txt", "tree/sub/*.md"], "/several/")
+        .write("/several/a.txt", b"\x00bytes\xff", mode=0o4755)
+        .symlink("../nowhere", "/several/dangling")
+        .remove("/kept/*", wildcard=True)
+    )
+
+
+@target
+def overwriting() -> State:
+    """What becomes of what was there: directories over files, files over links, links over directories."""
+    first = base.run(
+        "mkdir -p /d/dir /d/full /t && touch /d/file /d/full/x && ln -s file /d/link && ln -s full /d/dirlink2 "
+        "&& ln /d/file /d/hard && mkdir -m 1777 /d/sticky && mkdir -m 2755 /d/setgid && touch -h -d @1000000000 /d/link"
+    )
+    second = first.run(
+        "rmdir /d/dir && echo now > /d/dir && rm /d/link && mkdir /d/link && echo longer > /d/hard "
+        "&& rm -r /d/full && mkdir /d/full && touch /d/full/y && chown 5:6 /d/sticky && chmod 0 /d/file && mv /t /u"
+    )
+    return (
+        second.copy(tree.path("sub"), "/d/dirlink2")
+        .copy(tree.path("a.txt"), "/d/link/b")
+        .run("rm -rf /d/setgid /usr/games")
+    )
+
+
+@target
+def attributes() -> State:
+    """Extended attributes, file capabilities, devices and sparse files."""
+    made = base.run(
+        """perl -e 'sub set {
+          my ($path, $name, $value) = @_;
+          syscall(188, $path, $name, $value, length($value), 0) == 0 or die $!
+        }
+        open(F, ">", "/tool"); close(F); truncate("/tool", 5000000);
+        set("/tool", "user.colour", "blue\\x00green");
+        set("/tool", "security.capability", pack("V5", 0x02000001, 1 << 10, 0, 0, 0)); '
+        mknod /null c 1 3; mknod /fifo p; chown 9:10 /fifo; mkdir /attributed"""
+    )
+    return made.copy(made.path("/tool"), "/copied").copy(made.path("/fifo"), "/pipes/")
+
+
+@target
+def limits() -> State:
+    return (
+        base.run("echo limited > /limited", memory="64m", cpus=0.5, timeout=60)
+        .run(["/bin/sh", "-c", "echo $0 $* > /argv", "a b", "c"], env={"A": "1"}, workdir="/tmp", name="named")
+        .run("echo $A:$PWD > /pwd", shell=["/bin/sh", "-xc"], env={"A": "1"}, workdir="deep")
+        .run(["/bin/true"], shell=False)
+        .run("cat /etc/hostname > /host; sed 1q /etc/hosts > /hosts; ls /dev > /devices; env | sort > /env")
+        .run(
+            "ulimit -a > /ulimits; cat /proc/1/comm > /init; "
+            "stat -c '%a %u %g %F' /dev/shm /proc /sys /tmp /run > /modes"
+        )
+        .run("ls -d /proc/[0-9]* > /processes; ls -l /proc/self/fd > /dev/null")
+    )
+
+
+@target
+def more_mounts() -> State:
+    seeded = scratch().write("/seed", "x").mkdir("/d", owner="7:8")
+    made = base.run(
+        "mkdir /o && ls -ln /var/seeded > /dev/null && cat /var/seeded/seed > /o/seed && "
+        "stat -c '%a %u %g' /var/owned /run/secrets/other /etc/key /etc/absent /s > /o/modes 2>&1; "
+        "echo ${KEY-unset} ${MAYBE-unset} > /o/env; "
+        "ls -A /usr/share/tree > /o/selected; touch /usr/share/tree/x 2> /o/readonly; "
+        'test -S "$SSH_AUTH_SOCK" && echo agent > /o/agent; stat -c \'%a %u %g\' "$SSH_AUTH_SOCK" >> /o/agent; '
+        "touch /b/new; rm /b/a.txt; true"
+    ).mount(
+        cache("/var/seeded", id="seeded-by-features", source=seeded, sharing="locked"),
+        cache("/var/owned", id="owned-by-features", uid=5, gid=6, mode=0o750, sharing="private"),
+        secret("token", target="/run/secrets/other", uid=3, gid=4, mode=0o440),
+        secret("token", target="/etc/key"),
+        secret("token", env="KEY"),
+        secret("maybe", env="MAYBE", required=False),
+        secret("absent", target="/etc/absent", required=False),
+        bind(tree.path("sub"), "/usr/share/tree"),
+        ssh(required=False),
+        bind(tree, "/b", readonly=False),
+        tmpfs("/s"),
+    )
+    return (
+        scratch()
+        .copy(made.path("/o"), "/o")
+        .copy(made.output("/b"), "/b")
+        .copy(made.path("/usr/share"), "/mountpoints", include=["tree"])
+        .copy(made.path("/etc"), "/etc", include=["key", "absent"])
+    )
+
+
+@target
+def more_config() -> State:
+    return (
+        base.shell("/bin/bash", "-o", "pipefail", "-c")
+        .env({"PATH": "/x:/usr/bin:/bin", "EMPTY": ""})
+        .env(SECOND="$FIRST")
+        .workdir("/a")
+        .workdir("b")
+        .workdir("../c")
+        .user("1000:1001")
+        .label({"b": "2", "a.b/c": "ü"})
+        .label(b="3")
+        .expose("8000-8002", 80)
+        .volume("/one", "/two")
+        .entrypoint("first")
+        .cmd("kept")
+        .entrypoint("second")
+        .healthcheck(["curl", "-f", "localhost"], interval=5, timeout=2.5, retries=4)
+        .stop_signal(9)
+        .run("pwd > /tmp/pwd; id -u > /tmp/id")
+    )
+
+
+@target
+def nested_merges() -> State:
+    """Merges of merges, differences that delete, differences of what has no common base, and copies out of them."""
+    one = base.run("echo 1 > /one && rm -rf /usr/share/doc && ln /one /linked && mkdir -m 700 /private")
+    two = base.run("echo 2 > /two && rm /etc/issue && chmod 700 /srv")
+    both = merge(base, diff(base, one), diff(base, two))
+    other = diff(scratch().write("/x", "1").mkdir("/gone/deep"), scratch().write("/x", "2"))
+    again = merge(both, scratch().copy(tree, "/tree/"), other, diff(one, both))
+    return merge(
+        again.run("ls -R /tree > /listing; test ! -e /etc/issue"), scratch().copy(both.path("/linked"), "/end")
+    )
+
+
+@target
+def remotes() -> State:
+    """Sources that are fetched."""
+    site, repository = os.environ["SITE"], os.environ["REPOSITORY"]
+    return (
+        image(os.environ["IMAGE"])
+        .copy(http(f"{site}/file.txt", filename="renamed", mode=0o640, uid=7, gid=8), "/http/")
+        .copy(http(f"{site}/tree.tgz"), "/archive/", unpack=True)
+        .copy(git(repository, "v1"), "/git/")
+        .copy(git(repository, "main", subdir="docs"), "/docs/")
+        .copy(git(repository, "main", keep_git_dir=True).path("/.git/HEAD"), "/head")
+        .run("cat /http/renamed /git/README > /both")
+    )
+
+
+@target
+def privileged() -> State:
+    return base.run(
+        "grep CapEff /proc/self/status > /caps; mount -t tmpfs none /mnt && touch /mnt/x", security="insecure"
+    ).run("ls -A /sys/class/net | grep -c lo > /net", network="host")
+
+
+@target
+def from_dockerfile() -> State:
+    made = dockerfile("tree.Dockerfile", contexts={"debian": base.env(LANG="C.UTF-8")}, args={"NAME": "x"})
+    return made.run("cat /greeting > /again").label(after="it")
+
+
+@target
+def newest() -> State:
+    """What only newer BuildKits have: symbolic modes, and exit codes that are no failure."""
+    return base.copy(tree, "/symbolic/", mode="u=rwX,go=rX").run("touch /made; exit 3", valid_exit_codes=[0, 3])
