@@ -21,6 +21,7 @@ COMMANDS = {
     "explain": "list the steps of a target, and what the passes do to them",
     "llb": "write the definition of a target as BuildKit takes it, or read one",
     "shell": "open a shell in the file system of any step",
+    "logs": "print what the steps of the last build printed",
     "plan": "say what a build would run, and why, without running anything",
     "verify": "build a target on several engines and compare what came out",
     "du": "list what the store holds",

@@ -63,15 +63,12 @@ def _wanted(found: Explanation, text: str) -> Sequence[Reason]:
 
 
 def _is_named(vertex: Vertex, text: str) -> bool:
-    from pybuild.location import display_path
+    from pybuild.engine.stepnames import is_at, place_of
     from pybuild.viz.model import STAGE
 
     if text == dict(vertex.metadata.description).get(STAGE, "") or text in vertex.name:
         return True
-    name, colon, line = text.rpartition(":")
-    return bool(colon) and any(
-        str(place.line) == line and display_path(place.file).endswith(name) for place in vertex.locations
-    )
+    return is_at([place_of(location) for location in vertex.locations], text)
 
 
 def _lines(found: Explanation, shown: Sequence[Reason]) -> Iterator[str]:
@@ -122,9 +119,9 @@ def _title(vertex: Vertex) -> str:
 
 
 def _place(vertex: Vertex) -> str:
-    from pybuild.location import display_path
+    from pybuild.engine.stepnames import place_of
 
-    return f"{display_path(vertex.locations[0].file)}:{vertex.locations[0].line}" if vertex.locations else ""
+    return place_of(vertex.locations[0]) if vertex.locations else ""
 
 
 def _moment(seconds: float) -> str:

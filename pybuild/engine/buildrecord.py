@@ -31,7 +31,7 @@ UsedFiles = Mapping[tuple[Digest, int], Files]
 
 _VERSION: Final = 1
 _STAGE: Final = "pybuild.stage"
-_DIRECTORY: Final = "builds"
+DIRECTORY: Final = "builds"
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -77,9 +77,9 @@ def keep(build: Build, steps: tuple[StepResult, ...], started: float) -> None:
     path = _path(build)
     if path is None:
         return
-    mark = _mark(build)
+    mark = mark_of_build(build)
     ran = any(step.state == "done" for step in steps)
-    if not ran and _mark_of(path) == mark:
+    if not ran and mark_of_file(path) == mark:
         return
     import pickle
     import zlib
@@ -107,7 +107,7 @@ def _read(path: Path) -> BuildRecord | None:
     import zlib
 
     try:
-        record = pickle.loads(zlib.decompress(path.read_bytes()[_MARK_SIZE:]))  # noqa: S301  # written by `keep` alone
+        record = pickle.loads(zlib.decompress(path.read_bytes()[MARK_SIZE:]))  # noqa: S301  # written by `keep` alone
     except (OSError, zlib.error, pickle.UnpicklingError, EOFError, AttributeError, ImportError, TypeError, ValueError):
         return None  # there is none, or another version wrote it
     return record if isinstance(record, BuildRecord) else None
@@ -124,28 +124,40 @@ def _path(build: Build) -> Path | None:
     place = "" if file.startswith("/") else str(Path.cwd())
     platforms = ",".join(str(variant.platform) for variant in build.request.variants)
     name = digest_of("builds", _VERSION, stage, file, place, platforms).partition(":")[2]
-    return build.store.root / _DIRECTORY / name
+    return build.store.root / DIRECTORY / name
 
 
 def _before(path: Path) -> Path:
     return path.with_name(f"{path.name}-before")
 
 
-_MARK_SIZE: Final = 64
+MARK_SIZE: Final = 64
 
 
-def _mark(build: Build) -> bytes:
+def mark_of_build(build: Build) -> bytes:
     """What tells one build from another: the graph, and what its sources held."""
     keys = tuple(step.keys.get(output, "") for step in build.job.steps if step.is_source for output in step.keys)
     return digest_of("build", build.graph.digest, keys).partition(":")[2].encode()
 
 
-def _mark_of(path: Path) -> bytes:
+def mark_of_file(path: Path) -> bytes:
+    """The mark at the start of a file, or nothing."""
     try:
         with path.open("rb") as file:
-            return file.read(_MARK_SIZE)
+            return file.read(MARK_SIZE)
     except OSError:
         return b""
 
 
-__all__ = ["BuildRecord", "UsedFiles", "keep", "kept", "selections_of", "used_files"]
+__all__ = [
+    "DIRECTORY",
+    "MARK_SIZE",
+    "BuildRecord",
+    "UsedFiles",
+    "keep",
+    "kept",
+    "mark_of_build",
+    "mark_of_file",
+    "selections_of",
+    "used_files",
+]

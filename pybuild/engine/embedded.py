@@ -161,13 +161,13 @@ class EmbeddedEngine:
             NotAllowed: a step wants more than a sandbox.
         """
         from pybuild.engine.channel import Look
-        from pybuild.engine.stepnames import find_step
+        from pybuild.engine.stepnames import find_step, names_of
         from pybuild.engine.workerprocess import run_worker
 
         require_linux()
         check_allowed(request.graph, request.allow)
         build = Build(Store.open(self.root), request, session)
-        look = Look(shell=shell, step=find_step(build.graph, step).digest if step else "", before=before)
+        look = Look(shell=shell, step=find_step(names_of(build.graph), step).digest if step else "", before=before)
         start = attrs.evolve(self._start(request, build), look=look)
         try:
             run_worker(start, session, sink, threading.Event(), talker)

@@ -9,10 +9,21 @@ from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from pybuild.engine.buildlog import remember
 from pybuild.engine.leftovers import WORKERS
 from pybuild.engine.localbuild import Build
 from pybuild.errors import ExecError
-from pybuild.protocols import Console, ExitStatus, Lease, ProcessIO, ProcessSpec, ProgressSink, Session, SolveResult
+from pybuild.protocols import (
+    Console,
+    ExitStatus,
+    Lease,
+    ProcessIO,
+    ProcessSpec,
+    ProgressSink,
+    Session,
+    SolveResult,
+    Warned,
+)
 from pybuild.runtime.executor import OciExecutor
 from pybuild.runtime.network import NetworkPool
 from pybuild.runtime.probe import find_runtime
@@ -97,7 +108,11 @@ async def execution(
     """
     store = build.store
     with WorkerDir(store.root / WORKERS) as state:
-        async with NetworkPool(state.path / "networks") as network:
+
+        def warn(text: str) -> None:
+            sink.emit(Warned(message=text, time=time.time()))
+
+        async with NetworkPool(state.path / "networks", warn=warn) as network:
             work = state.path / "steps"
             work.mkdir()
             runner = StepRunner(
@@ -138,7 +153,9 @@ async def solve_in_worker(start: Start, session: Session, sink: ProgressSink, ho
         async with execution(build, lease, session, sink, reporter, start) as (scheduler, runner):
             try:
                 refs = await scheduler.run()
-            except ExecError as error:
-                await host.at_failure(runner, start.request.on_error, error)
+                return await asyncio.to_thread(build.finish, refs, reporter, sink, started)
+            except BaseException as error:
+                remember(build, reporter.results(), started, error=error, printed=runner.printed)
+                if isinstance(error, ExecError):
+                    await host.at_failure(runner, start.request.on_error, error)
                 raise
-            return await asyncio.to_thread(build.finish, refs, reporter, sink, started)

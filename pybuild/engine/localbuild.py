@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from pybuild.engine.buildlog import remember
 from pybuild.engine.buildrecord import keep
 from pybuild.engine.imageresult import image_references, layer_history, result_config
 from pybuild.engine.platforms import fitted
@@ -149,6 +150,7 @@ class Build:
         self.store.cache.touch(keys)
         steps = reporter.results()
         keep(self, steps, started)
+        remember(self, steps, started)
         return SolveResult(
             ref=results[0].ref,
             config=results[0].config,

@@ -2,13 +2,19 @@
 
 A sandbox namespace gets its traffic from a user-mode network stack (slirp4netns, or pasta): no bridge, no firewall
 rules, no root. The host's loopback services cannot be reached from it. Mirrors util/network of BuildKit.
+
+The stack needs /dev/net/tun. Where that is not for this user, steps get a namespace in which they only reach
+themselves, and a warning says so: most steps of most builds want nothing else.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import shutil
+import socket
+import struct
 import subprocess
 import threading
 import time
@@ -25,20 +31,29 @@ from pybuild.runtime import syscalls
 from pybuild.runtime.etcfiles import SANDBOX_RESOLVER
 
 _START_SECONDS = 10.0
+_TUN = "/dev/net/tun"
+_ALONE = "steps have no network: this user may not open /dev/net/tun (chmod 666 /dev/net/tun allows it)"
+_SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
 _HINT = 'install the package slirp4netns (or passt), or give the step network="host" or network="none"'
 
 
 @attrs.define
 class _Sandbox:
-    """A namespace and the process that carries its traffic."""
+    """A namespace and the process that carries its traffic, if something does."""
 
     path: str
-    stack: subprocess.Popen[bytes]
+    stack: subprocess.Popen[bytes] | None
+
+    @property
+    def works(self) -> bool:
+        """Whether the next step can have it."""
+        return (self.stack is None or self.stack.poll() is None) and not has_sockets(self.path)
 
     def close(self) -> None:
         """End the process and let the kernel free the namespace."""
-        self.stack.kill()
-        self.stack.wait()
+        if self.stack is not None:
+            self.stack.kill()
+            self.stack.wait()
         try:
             syscalls.unmount(self.path, syscalls.MNT_DETACH)
             os.unlink(self.path)
@@ -52,11 +67,15 @@ class NetworkPool:
     Args:
         directory: an empty directory that only the worker sees.
         helper: path of slirp4netns or pasta; None searches for one when the first sandbox is needed.
+        warn: is told once when there is no traffic.
     """
 
-    def __init__(self, directory: Path, *, helper: Path | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, helper: Path | None = None, warn: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._directory = directory
         self._helper = helper
+        self._warn = warn
         self._idle: list[_Sandbox] = []
         self._starting: list[asyncio.Task[_Sandbox]] = []
         self._made = 0
@@ -94,7 +113,7 @@ class NetworkPool:
         try:
             yield sandbox.path
         finally:
-            if reusable and sandbox.stack.poll() is None and not has_sockets(sandbox.path):
+            if reusable and sandbox.works:
                 self._idle.append(sandbox)
             else:
                 sandbox.close()
@@ -112,6 +131,10 @@ class NetworkPool:
     async def _start(self) -> _Sandbox:
         self._made += 1
         path = str(self._directory / f"net-{self._made}")
+        if not os.access(_TUN, os.R_OK | os.W_OK):
+            if self._made == 1:
+                self._warn(_ALONE)
+            return await asyncio.to_thread(_start_alone, path)
         helper = self._helper or find_helper()
         return await asyncio.to_thread(_start_sandbox, path, helper)
 
@@ -143,19 +166,38 @@ def _start_sandbox(path: str, helper: Path) -> _Sandbox:
         raise
 
 
-def create_namespace(path: str) -> None:
-    """Make a network namespace that stays while it is mounted on the new file `path`."""
+def _start_alone(path: str) -> _Sandbox:
+    create_namespace(path, loopback=True)
+    return _Sandbox(path=path, stack=None)
+
+
+def create_namespace(path: str, *, loopback: bool = False) -> None:
+    """Make a network namespace that stays while it is mounted on the new file `path`.
+
+    Args:
+        path: the file.
+        loopback: bring its own interface up, which a network stack does otherwise.
+    """
     with open(path, "xb"):
         pass
 
     def create() -> None:
         syscalls.unshare(syscalls.CLONE_NEWNET)
+        if loopback:
+            _raise_loopback()
         syscalls.mount("/proc/thread-self/ns/net", path, flags=syscalls.MS_BIND)
 
     try:
         _in_thread(create)
     except OSError as error:
         raise EngineUnavailable(f"cannot create a network namespace: {error.strerror}") from error
+
+
+def _raise_loopback() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        found = fcntl.ioctl(control, _SIOCGIFFLAGS, struct.pack("16sh14x", b"lo", 0))
+        name, flags = struct.unpack("16sh14x", found)
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sh14x", name, flags | _IFF_UP))
 
 
 def has_sockets(path: str) -> bool:

@@ -32,13 +32,16 @@ class StepOutput:
     Args:
         step: what prints.
         sink: receives the log.
-        secrets: the values that the step was given.
     """
 
-    def __init__(self, step: Step, sink: ProgressSink, secrets: Sequence[bytes] = ()) -> None:
+    def __init__(self, step: Step, sink: ProgressSink) -> None:
         self._digest = step.vertex.digest
         self._sink = sink
         self._kept: list[bytes] = []
+        self.mask(())
+
+    def mask(self, secrets: Sequence[bytes]) -> None:
+        """Say which values the step was given, before it prints anything."""
         self._maskers: dict[LogStream, Masker] = {"stdout": Masker(secrets), "stderr": Masker(secrets)}
 
     def write(self, stream: LogStream, data: bytes) -> None:
@@ -61,17 +64,14 @@ class StepOutput:
         return b"".join(self._kept)
 
 
-async def run_exec(step: Step, mounts: ExecMounts, executor: Executor, sink: ProgressSink) -> bytes:
+async def run_exec(step: Step, mounts: ExecMounts, executor: Executor, output: StepOutput) -> None:
     """Run the step's process; its outputs are those of `mounts`, not committed yet.
 
     Args:
         step: whose op is an ExecOp.
         mounts: opened already.
         executor: runs the process.
-        sink: receives the log.
-
-    Returns:
-        all that it printed.
+        output: takes what it prints.
 
     Raises:
         ExecError: the exit code is not among the valid ones.
@@ -79,7 +79,7 @@ async def run_exec(step: Step, mounts: ExecMounts, executor: Executor, sink: Pro
     op = step.vertex.op
     assert isinstance(op, ExecOp)
     process = await asyncio.to_thread(process_of, op, mounts, step.vertex.metadata.resources)
-    output = StepOutput(step, sink, list(mounts.secrets.values()))
+    output.mask(list(mounts.secrets.values()))
     container = f"pybuild-{os.urandom(8).hex()}"
     try:
         status = await executor.run(container, mounts.rootfs, mounts.bound, process, output)
@@ -93,7 +93,6 @@ async def run_exec(step: Step, mounts: ExecMounts, executor: Executor, sink: Pro
         if not started:
             hint = _why_not_started(op, mounts)
         raise ExecError(op.meta.args, status.code, log=output.text, hint=hint, started=started)
-    return output.text
 
 
 def _is_init_message(text: bytes, program: str) -> bool:

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import assert_never
 
+from pybuild.digest import Digest
 from pybuild.errors import CapabilityError, EngineUnavailable, ExecError
 from pybuild.llb.ops import BuildOp, DiffOp, ExecOp, FileOp, MergeOp, PassthroughOp, SourceOp
 from pybuild.llb.vertex import Vertex
 from pybuild.platform import Platform, host_platform, matches
 from pybuild.protocols import Executor, Lease, ProgressSink, Ref, Session
 from pybuild.runtime.emulation import registered, why_not
-from pybuild.solver.execstep import run_exec
+from pybuild.solver.execstep import StepOutput, run_exec
 from pybuild.solver.filestep import run_file
 from pybuild.solver.mergestep import run_diff, run_merge
 from pybuild.solver.scene import Scene
@@ -65,6 +66,7 @@ class StepRunner:
         self._sink = sink
         self._keep_failed = keep_failed
         self.failed: list[Scene] = []
+        self._outputs: dict[Digest, StepOutput] = {}
 
     def scene(
         self, vertex: Vertex, inputs: Sequence[Ref], *, fresh_caches: bool = False, discard: bool = False
@@ -81,6 +83,11 @@ class StepRunner:
             fresh_caches=fresh_caches,
             discard=discard,
         )
+
+    @property
+    def printed(self) -> dict[Digest, bytes]:
+        """What steps printed of which there is no result."""
+        return {digest: output.text for digest, output in self._outputs.items()}
 
     def close(self) -> None:
         """Clean up what was left of failed steps."""
@@ -142,7 +149,8 @@ class StepRunner:
         scene = self.scene(step.vertex, inputs, fresh_caches=step.no_cache)
         try:
             await asyncio.to_thread(scene.open)
-            log = await run_exec(step, scene.mounts, self.executor, self._sink)
+            output = self._outputs[step.vertex.digest] = StepOutput(step, self._sink)
+            await run_exec(step, scene.mounts, self.executor, output)
             await asyncio.shield(asyncio.to_thread(scene.close))
         except BaseException as error:
             if self._keep_failed and isinstance(error, ExecError):
@@ -150,7 +158,9 @@ class StepRunner:
             else:
                 await asyncio.shield(asyncio.to_thread(scene.discard))
             raise
-        return await asyncio.to_thread(self._commit, scene.mounts.outputs, log)
+        made = await asyncio.to_thread(self._commit, scene.mounts.outputs, output.text)
+        del self._outputs[step.vertex.digest]
+        return made
 
     def _file(self, op: FileOp, inputs: Sequence[Ref]) -> Made:
         active = run_file(self._store, op, inputs, self._hold)
