@@ -79,7 +79,7 @@ def remember(
         printed: what steps printed of which there is no result.
     """
     directory = str(Path.cwd())
-    platform = str(build.request.platform)
+    platform = ",".join(str(variant.platform) for variant in build.request.variants)
     name = digest_of("log", build.request.target, directory, platform).partition(":")[2]
     path = build.store.root / DIRECTORY / f"{name}{_SUFFIX}"
     quiet = error is None and all(step.state == "cached" for step in steps)
