@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from bench.measure import Usage, run
-from bench.peers.peer import ROOT, Archive, Missing, environment, program
+from bench.peers.peer import ROOT, Archive, Missing, environment, fresh, program
 
 _TAG = "bench"
 
@@ -25,6 +25,7 @@ class Buildah:
 
     def __init__(self, work: Path) -> None:
         self._work = work
+        self._state = work
 
     def version(self) -> str:
         """See Peer."""
@@ -39,31 +40,40 @@ class Buildah:
             subprocess.run([ROOT / "scripts/setup", "bench"], check=False)
         self._program()
         self._work.mkdir(parents=True)
+        self.forget()
 
     def stop(self) -> None:
         """See Peer."""
-        if self._work.exists():  # its mounts must go before its files can
-            subprocess.run([*self._command(), "rm", "--all"], capture_output=True, check=True)
-            shutil.rmtree(self._work)
+        for state in self._work.iterdir():  # mounts must go before files can
+            subprocess.run([*self._command(state), "rm", "--all"], capture_output=True, check=True)
+        shutil.rmtree(self._work)
 
     def forget(self) -> None:
         """See Peer."""
-        self.stop()
-        self._work.mkdir(parents=True)
+        self._state = fresh(self._work)
 
     def build(self, folder: Path, archive: Archive | None = None, *, sample_memory: bool = False) -> Usage:
         """See Peer."""
-        command = [*self._command(), "build", "--quiet", "--layers", "--tls-verify=false", "--tag", _TAG, str(folder)]
+        command = [
+            *self._command(self._state),
+            "build",
+            "--quiet",
+            "--layers",
+            "--tls-verify=false",
+            "--tag",
+            _TAG,
+            str(folder),
+        ]
         if archive is not None:
             archive.dest.unlink(missing_ok=True)
             command = ["sh", "-ec", '"$@"; ' + self._push(archive), "sh", *command]
         return run(command, cwd=folder, environment=environment(), sample_memory=sample_memory)
 
     def _push(self, archive: Archive) -> str:
-        return " ".join([*self._command(), "push", "--quiet", _TAG, f"oci-archive:{archive.dest}"])
+        return " ".join([*self._command(self._state), "push", "--quiet", _TAG, f"oci-archive:{archive.dest}"])
 
-    def _command(self) -> list[str]:
-        return [self._program(), "--root", str(self._work / "storage"), "--runroot", str(self._work / "run")]
+    def _command(self, state: Path) -> list[str]:
+        return [self._program(), "--root", str(state / "storage"), "--runroot", str(state / "run")]
 
     @staticmethod
     def _program() -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.measure import Usage, run
-from bench.peers.peer import Archive, Missing, environment, first_build, program
+from bench.peers.peer import Archive, Missing, environment, first_build, fresh, program
 
 _HINT = "Debian has no package of it, so put a release of BuildKit on PATH"
 
@@ -19,7 +19,7 @@ class Buildctl:
     """See Peer.
 
     Args:
-        work: the folder for the daemon's state.
+        work: the folder for the daemons' states.
     """
 
     name = "buildctl"
@@ -27,7 +27,8 @@ class Buildctl:
 
     def __init__(self, work: Path) -> None:
         self._work = work
-        self._environment = environment(BUILDKIT_HOST=f"unix://{work}/buildkitd.sock")
+        self._state = work
+        self._environment = environment()
         self._daemon: subprocess.Popen[bytes] | None = None
 
     def version(self) -> str:
@@ -42,34 +43,41 @@ class Buildctl:
         program("buildctl", _HINT)
         daemon = program("buildkitd", _HINT)
         self._work.mkdir(parents=True)
-        configuration = self._work / "buildkitd.toml"
+        self._start(daemon)
+
+    def _start(self, daemon: str) -> None:
+        self._state = state = fresh(self._work)
+        self._environment["BUILDKIT_HOST"] = f"unix://{state}/buildkitd.sock"
+        configuration = state / "buildkitd.toml"
         configuration.write_text("")  # not the machine's own
-        command = [daemon, "--config", str(configuration), "--root", str(self._work / "state")]
+        command = [daemon, "--config", str(configuration), "--root", str(state / "state")]
         command += ["--addr", self._environment["BUILDKIT_HOST"], "--oci-worker-net", "host", "--oci-worker-gc=false"]
-        with (self._work / "log").open("wb") as log:
+        with (state / "log").open("wb") as log:
             self._daemon = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         asked = ["buildctl", "debug", "workers"]
         for _ in range(300):
             if not subprocess.run(asked, env=self._environment, capture_output=True, check=False).returncode:
                 return
             time.sleep(0.1)
-        said = (self._work / "log").read_text()[-500:]
-        self.stop()
-        raise Missing(f"buildkitd does not answer: {said}")
+        self._end()
+        raise Missing(f"buildkitd does not answer: {(state / 'log').read_text()[-500:]}")
 
-    def stop(self) -> None:
-        """See Peer."""
+    def _end(self) -> None:
         if self._daemon is not None:
             self._daemon.terminate()
             self._daemon.wait()
             self._daemon = None
+
+    def stop(self) -> None:
+        """See Peer."""
+        self._end()
         shutil.rmtree(self._work)
 
     def forget(self) -> None:
         """See Peer."""
-        self.stop()
-        self.start()
-        first_build(self, self._work)
+        self._end()
+        self._start("buildkitd")
+        first_build(self, self._state)
 
     def build(self, folder: Path, archive: Archive | None = None, *, sample_memory: bool = False) -> Usage:
         """See Peer."""

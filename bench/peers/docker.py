@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench.measure import Usage, run
-from bench.peers.peer import ROOT, Archive, Missing, environment, first_build
+from bench.peers.peer import ROOT, Archive, Missing, environment, first_build, fresh
 
 _SCRIPT = ROOT / "scripts/dockerd"
 
@@ -18,7 +18,7 @@ class Docker:
     """See Peer.
 
     Args:
-        work: the folder for the daemon's state.
+        work: the folder for the daemons' states.
     """
 
     name = "docker"
@@ -26,7 +26,8 @@ class Docker:
 
     def __init__(self, work: Path) -> None:
         self._work = work
-        self._environment = environment(DOCKER_HOST=f"unix://{work}/docker.sock", BUILDX_NO_DEFAULT_ATTESTATIONS="1")
+        self._state = work
+        self._environment = environment(BUILDX_NO_DEFAULT_ATTESTATIONS="1")
         self._client = ""
 
     def version(self) -> str:
@@ -39,23 +40,28 @@ class Docker:
         if os.geteuid() != 0:
             raise Missing("the daemon needs root")
         self._work.mkdir(parents=True)
-        done = subprocess.run([_SCRIPT, "start", self._work], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise Missing(f"scripts/dockerd start failed: {done.stderr.strip()[-500:]}")
+        self._start()
         programs = subprocess.run([_SCRIPT, "where"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
         self._client = f"{programs}/root/usr/bin/docker"
         self._environment["DOCKER_CONFIG"] = f"{programs}/config"
 
+    def _start(self) -> None:
+        self._state = fresh(self._work)
+        self._environment["DOCKER_HOST"] = f"unix://{self._state}/docker.sock"
+        done = subprocess.run([_SCRIPT, "start", self._state], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Missing(f"scripts/dockerd start failed: {done.stderr.strip()[-500:]}")
+
     def stop(self) -> None:
         """See Peer."""
-        subprocess.run([_SCRIPT, "stop", self._work], check=True)
+        subprocess.run([_SCRIPT, "stop", self._state], check=True)
         shutil.rmtree(self._work)
 
     def forget(self) -> None:
         """See Peer. Pruning leaves content to a collector that runs later; a new daemon is empty for certain."""
-        self.stop()
-        self.start()
-        first_build(self, self._work)
+        subprocess.run([_SCRIPT, "stop", self._state], check=True)
+        self._start()
+        first_build(self, self._state)
 
     def build(self, folder: Path, archive: Archive | None = None, *, sample_memory: bool = False) -> Usage:
         """See Peer."""
@@ -73,4 +79,4 @@ class Docker:
 
     def _daemons(self) -> Iterator[int]:
         for place in ("pid", "exec/containerd/containerd.pid"):
-            yield int((self._work / place).read_text())
+            yield int((self._state / place).read_text())

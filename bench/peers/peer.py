@@ -46,7 +46,11 @@ class Peer(Protocol):
         ...
 
     def forget(self) -> None:
-        """Go back to a state in which nothing was ever pulled, read or built."""
+        """Go back to a state in which nothing was ever pulled, read or built.
+
+        The old state's files stay until `stop`: for a minute after many files were removed, ext4 makes new ones
+        several times slower, whoever makes them.
+        """
         ...
 
     def build(self, folder: Path, archive: Archive | None = None, *, sample_memory: bool = False) -> Usage:
@@ -73,6 +77,13 @@ def program(name: str, hint: str) -> str:
     if found is None:
         raise Missing(f"{name} is not installed; {hint}")
     return found
+
+
+def fresh(folder: Path) -> Path:
+    """A new folder for a state, in a builder's folder."""
+    made = folder / str(sum(1 for _ in folder.iterdir()))
+    made.mkdir()
+    return made
 
 
 def first_build(peer: Peer, folder: Path) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from bench.measure import Usage, run
-from bench.peers.peer import ROOT, Archive, environment
+from bench.peers.peer import ROOT, Archive, environment, fresh
 
 
 class Pybuild:
@@ -23,6 +23,7 @@ class Pybuild:
 
     def __init__(self, work: Path) -> None:
         self._work = work
+        self._store = work
         self._environment = environment(PYTHONPATH=str(ROOT))
 
     def version(self) -> str:
@@ -34,6 +35,7 @@ class Pybuild:
     def start(self) -> None:
         """See Peer."""
         self._work.mkdir(parents=True)
+        self.forget()
 
     def stop(self) -> None:
         """See Peer."""
@@ -41,12 +43,11 @@ class Pybuild:
 
     def forget(self) -> None:
         """See Peer."""
-        self.stop()
-        self.start()
+        self._store = fresh(self._work)
 
     def build(self, folder: Path, archive: Archive | None = None, *, sample_memory: bool = False) -> Usage:
         """See Peer."""
-        command = [sys.executable, "-m", "pybuild", "--root", str(self._work / "store"), "build", "--progress", "quiet"]
+        command = [sys.executable, "-m", "pybuild", "--root", str(self._store), "build", "--progress", "quiet"]
         command += ["--engine", "embedded", "-f", str(folder / "Dockerfile"), str(folder)]
         if archive is not None:
             command += ["-o", f"type=oci,dest={archive.dest},compression={archive.compression}"]
