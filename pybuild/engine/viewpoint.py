@@ -15,6 +15,7 @@ from pybuild.llb.ops import ExecOp
 from pybuild.llb.vertex import Edge, Graph, OutputIndex, Vertex
 from pybuild.llb.walk import primary_input
 from pybuild.oci.imageconfig import ContainerConfig
+from pybuild.solver.report import title
 
 _NOTHING = ExecOp(meta=ExecMeta(args=()), mounts=())
 
@@ -44,7 +45,8 @@ def viewpoint(build: Build, step: str, *, before: bool) -> Vertex:
 def _root(vertex: Vertex, seen: Edge | None, meta: ExecMeta) -> Vertex:
     """An exec with a file system and nothing else."""
     op = ExecOp(meta=meta, mounts=(BindMount(target="/", input=NO_INPUT if seen is None else 0),))
-    return vertex.replace(op=op, inputs=() if seen is None else (seen,), visits=())
+    metadata = vertex.metadata.named(title(vertex) if vertex.op is not _NOTHING else "the result")
+    return vertex.replace(op=op, inputs=() if seen is None else (seen,), visits=(), metadata=metadata)
 
 
 def _exec(vertex: Vertex, op: ExecOp, *, before: bool) -> Vertex:
