@@ -72,5 +72,5 @@ def _outline(build: DockerfileBuild, *, as_json: bool) -> str:
 def _targets(build: DockerfileBuild, *, as_json: bool) -> str:
     from pybuild.frontend.dockerfile.calls.targets import list_targets
 
-    found = list_targets(build.text.data, build.text.filename)
+    found = list_targets(build.text.data, build.text.filename, dialect=build.dialect, library=build.library())
     return found.json() + "\n" if as_json else found.text()

@@ -161,5 +161,5 @@ def print_warnings(warnings: Sequence[LintWarning]) -> None:
     if not warnings:
         return
     count = "1 warning" if len(warnings) == 1 else f"{len(warnings)} warnings"
-    lines = [f" - {warning.rule.name}: {warning.message} (line {warning.lines.first})" for warning in warnings]
+    lines = [f" - {warning.rule.name}: {warning.message} ({warning.place})" for warning in warnings]
     print("\n".join([f"\n{count} found (use --check to see the lines):", *lines]), file=sys.stderr)

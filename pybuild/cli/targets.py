@@ -67,6 +67,9 @@ def _stages(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from pybuild.frontend.dockerfile.calls.targets import list_targets
+    from pybuild.frontend.dockerfile.dialect import PLAIN, dialect_of
+    from pybuild.frontend.dockerfile.directives import detect_syntax
+    from pybuild.frontend.dockerfile.includes import directory_library
 
     path = Path(options.file)
     if options.file == ".":
@@ -75,7 +78,9 @@ def _stages(options: argparse.Namespace) -> int:
         data = path.read_bytes()
     except OSError as error:
         raise flags.UsageError(f'cannot read "{path}": {error.strerror}') from None
-    stages = list_targets(data, path.name).stages
+    directive = detect_syntax(data)
+    dialect = dialect_of(directive.first_word) if directive is not None else None
+    stages = list_targets(data, path.name, dialect=dialect or PLAIN, library=directory_library(path.parent)).stages
     if options.format == "json":
         import json
 

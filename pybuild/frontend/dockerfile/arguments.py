@@ -258,6 +258,7 @@ _PARSERS: dict[str, Callable[[str, str], Arguments]] = {
 _EXTENSIONS: dict[str, Callable[[str, str], Arguments]] = {
     "export": lambda rest, escape: Arguments(),
     "import": _names,
+    "include": _names,
 }
 #: All keywords, in lower case.
 KEYWORDS: tuple[str, ...] = tuple(_PARSERS)

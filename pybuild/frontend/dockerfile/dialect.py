@@ -21,7 +21,7 @@ class Dialect:
 
     Attributes:
         labs: the instructions of the labs channel.
-        extended: EXPORT, IMPORT, and the arguments DOCKEROS and DOCKERARCH.
+        extended: EXPORT, IMPORT, INCLUDE, and the arguments DOCKEROS and DOCKERARCH.
     """
 
     labs: bool = False

@@ -12,17 +12,23 @@ from pybuild.frontend.dockerfile.arguments import EXTENSIONS
 from pybuild.frontend.dockerfile.dialect import PLAIN, Dialect
 from pybuild.frontend.dockerfile.extensions import check_no_self, check_trigger, parse_exported, parse_extension
 from pybuild.frontend.dockerfile.imports import expand_imports
+from pybuild.frontend.dockerfile.includes import Includer, Library
 from pybuild.frontend.dockerfile.instructions import Arg, Command, Dockerfile, Export, From, Onbuild, Stage
 from pybuild.frontend.dockerfile.lines import Lines
 from pybuild.frontend.dockerfile.lint import Linter
-from pybuild.frontend.dockerfile.nodes import Node, Tree, parse_nodes
+from pybuild.frontend.dockerfile.nodes import Node, Tree, parse_nodes, refused
 from pybuild.frontend.dockerfile.typed import parse_instruction
 
 _RESERVED = frozenset({"context", "scratch"})
 
 
 def parse(
-    data: bytes, *, file: str = "Dockerfile", linter: Linter | None = None, dialect: Dialect = PLAIN
+    data: bytes,
+    *,
+    file: str = "Dockerfile",
+    linter: Linter | None = None,
+    dialect: Dialect = PLAIN,
+    library: Library | None = None,
 ) -> Dockerfile:
     r"""The stages of a Dockerfile.
 
@@ -31,6 +37,7 @@ def parse(
         file: what to call it in locations.
         linter: where warnings go; none are made without it. `Linter.for_dockerfile(data)` obeys its directive.
         dialect: which instructions there are. IMPORT of a stage is replaced by what it stands for.
+        library: where INCLUDE reads from.
 
     Raises:
         DockerfileSyntaxError: lines, heredocs or directives are wrong.
@@ -47,7 +54,7 @@ def parse(
     tree = parse_nodes(data, file, extended=dialect.extended)
     for line in tree.empty_continuations:
         linter.warn(rules.NO_EMPTY_CONTINUATION, Lines(line, line))
-    parsed = parse_stages(tree, data, file=file, linter=linter, dialect=dialect)
+    parsed = parse_stages(tree, data, file=file, linter=linter, dialect=dialect, library=library)
     if not parsed.stages:
         raise FrontendError("dockerfile contains no stages to build")
     _check_stage_names(parsed, linter)
@@ -55,24 +62,37 @@ def parse(
     return attrs.evolve(parsed, stages=expand_imports(parsed.stages, file=file, linter=linter))
 
 
-def parse_stages(tree: Tree, data: bytes, *, file: str, linter: Linter, dialect: Dialect = PLAIN) -> Dockerfile:
+def parse_stages(
+    tree: Tree,
+    data: bytes,
+    *,
+    file: str,
+    linter: Linter,
+    dialect: Dialect = PLAIN,
+    library: Library | None = None,
+) -> Dockerfile:
     """The stages of a parsed tree, possibly none, as they are written; only single instructions are looked at.
 
     Raises:
         InstructionError: an instruction is unknown, wrong, or stands before the first FROM.
+        FrontendError: what is included cannot be read.
     """
     global_args: list[Arg] = []
     stages: list[tuple[From, list[Command | Export]]] = []
-    for node in tree.nodes:
-        instruction = _instruction(node, file, linter, dialect)
-        if isinstance(instruction, From):
-            stages.append((instruction, []))
-        elif stages:
-            stages[-1][1].append(instruction)
+    current: list[Command | Export] | None = None
+    for node in Includer(tree, file, library, linter).nodes() if dialect.extended else tree.nodes:
+        instruction = None if node is None else _instruction(node, file, linter, dialect)
+        if instruction is None:
+            current = None
+        elif isinstance(instruction, From):
+            current = []
+            stages.append((instruction, current))
+        elif current is not None:
+            current.append(instruction)
         elif isinstance(instruction, Arg):
             global_args.append(instruction)
         else:
-            raise InstructionError("no build stage in current context", locations=[node.lines.location(file)])
+            raise InstructionError("no build stage in current context", locations=instruction.lines.locations(file))
     return Dockerfile(
         file=file,
         data=data,
@@ -86,8 +106,7 @@ def _instruction(node: Node, file: str, linter: Linter, dialect: Dialect) -> Com
     try:
         return _extended(node, linter, dialect) if dialect.extended else parse_instruction(node, linter)
     except InstructionError as error:
-        message = f"dockerfile parse error on line {node.lines.first}: {error.message}"
-        raise InstructionError(message, locations=node.lines.locations(file), hint=error.hint) from None
+        raise refused(node, file, error) from None
 
 
 def _extended(node: Node, linter: Linter, dialect: Dialect) -> Command | From | Export:
@@ -170,9 +189,9 @@ def _check_stage_names(parsed: Dockerfile, linter: Linter) -> None:
 
 
 def _check_casing(tree: Tree, linter: Linter) -> None:
-    """All keywords from the first FROM on should be in the case that most of them have."""
+    """All keywords of a file, from its first FROM on, should be in the case that most of them have."""
     keywords = [gotext.lower(node.statement.keyword) for node in tree.nodes]
-    nodes = tree.nodes[keywords.index("from") :]
+    nodes = tree.nodes[keywords.index("from") if "from" in keywords else 0 :]
     written = [node.statement.keyword for node in nodes]
     lowered = sum(word == gotext.lower(word) for word in written)
     raised = sum(word == gotext.upper(word) != gotext.lower(word) for word in written)

@@ -1,4 +1,4 @@
-"""EXPORT and IMPORT: the instructions that pybuild adds to the language.
+"""EXPORT and IMPORT, which pybuild adds to the language.
 
 A stage says with EXPORT what those that use it need: `EXPORT COPY --from=% /out /out`, `EXPORT ENV A=1`. `IMPORT stage`
 stands for these instructions, in their order, in its place; see `imports`. The form is that of the proposal
@@ -34,7 +34,7 @@ _EXPORTABLE = (
 
 
 def parse_extension(node: Node, linter: Linter) -> Export | Import:
-    """The instruction of a node with one of the keywords in `arguments.EXTENSIONS`.
+    """The instruction of a node that is an EXPORT or IMPORT; INCLUDE is gone before, see `includes`.
 
     Raises:
         InstructionError: without a location.

@@ -20,6 +20,7 @@ from pybuild.frontend.protocols import FrontendHost, FrontendResult
 from pybuild.location import Location, SourceText, Span
 
 if TYPE_CHECKING:
+    from pybuild.frontend.dockerfile.includes import Library
     from pybuild.frontend.dockerfile.lower.lowering import Lowered
     from pybuild.platform import Platform
 
@@ -92,6 +93,14 @@ class DockerfileBuild:
             FrontendError: as `lower`.
         """
         return self._lower(None, self._linter(report=False))
+
+    def library(self) -> Library:
+        """Where INCLUDE reads from."""
+        from pybuild.frontend.dockerfile.lower.args import default_args
+        from pybuild.frontend.dockerfile.lower.library import library_of
+
+        target = next(iter(self.options.target_platforms), self.options.build_platforms[0])
+        return library_of(self.contexts, default_args(self.options, self.dialect, target, self.options.target))
 
     def _linter(self, *, report: bool) -> Linter:
         """Warnings of one platform are enough: those of the others are dropped, and cannot fail the build."""

@@ -17,6 +17,7 @@ class Lines(NamedTuple):
 
     Attributes:
         via: the lines that brought these in, such as those of an IMPORT; None for lines that stand for themselves.
+        text: the file that they are in, where it is not the Dockerfile itself but one that was included.
 
     Example:
         >>> Lines(3, 5).ranges
@@ -26,6 +27,7 @@ class Lines(NamedTuple):
     first: int
     last: int
     via: Lines | None = None
+    text: SourceText | None = None
 
     @property
     def ranges(self) -> tuple[tuple[int, int, int, int], ...]:
@@ -41,7 +43,9 @@ class Lines(NamedTuple):
             found = found.via
 
     def location(self, file: str = "Dockerfile") -> Location:
-        """These lines of `file`, for errors."""
+        """These lines of `file`, or of the file that they are in, for errors."""
+        if self.text is not None:
+            return Location.within(self.text, (Span(*span) for span in self.ranges))
         return Location((Frame(file, "<module>", self.first, self.last),))
 
     def locations(self, file: str = "Dockerfile") -> tuple[Location, ...]:
@@ -50,4 +54,6 @@ class Lines(NamedTuple):
 
     def within(self, text: SourceText) -> tuple[Location, ...]:
         """The same within a text that travels with them, for vertices."""
-        return tuple(Location.within(text, (Span(*span) for span in lines.ranges)) for lines in self.chain)
+        return tuple(
+            Location.within(lines.text or text, (Span(*span) for span in lines.ranges)) for lines in self.chain
+        )

@@ -24,8 +24,14 @@ class LintWarning:
     @property
     def short(self) -> str:
         """On one line, as builds print it."""
-        place = f" (line {self.lines.first})" if self.lines.first > 0 else ""
+        place = f" ({self.place})" if self.lines.first > 0 else ""
         return f"{self.rule.name}: {self.message}{place}"
+
+    @property
+    def place(self) -> str:
+        """`line 4`, and of which file where that is not the Dockerfile itself."""
+        line = f"line {self.lines.first}"
+        return line if self.lines.text is None else f"{line} of {self.lines.text.filename}"
 
 
 @attrs.frozen

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from pybuild.errors import DockerfileSyntaxError, FrontendError
+from pybuild.errors import DockerfileSyntaxError, FrontendError, InstructionError
 from pybuild.frontend.dockerfile import gotext
 from pybuild.frontend.dockerfile.arguments import Statement, parse_statement
 from pybuild.frontend.dockerfile.directives import BOM, MAX_LINE, DirectiveReader
@@ -55,9 +55,21 @@ def parse_nodes(data: bytes, file: str = "Dockerfile", *, extended: bool = False
 
     Example:
         >>> [node.lines for node in parse_nodes(b"FROM a\nRUN b \\\n  && c\n").nodes]
-        [Lines(first=1, last=1, via=None), Lines(first=2, last=3, via=None)]
+        [Lines(first=1, last=1, via=None, text=None), Lines(first=2, last=3, via=None, text=None)]
     """
     return _Parser(data, file, extended=extended).parse()
+
+
+def refused(node: Node, file: str, error: InstructionError) -> InstructionError:
+    """An error about one instruction as BuildKit words it, with the place of the instruction.
+
+    Args:
+        node: the instruction.
+        file: what to call the Dockerfile.
+        error: what is wrong.
+    """
+    message = f"dockerfile parse error on line {node.lines.first}: {error.message}"
+    return InstructionError(message, locations=node.lines.locations(file), hint=error.hint)
 
 
 class _LineSource:

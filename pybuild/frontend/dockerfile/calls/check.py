@@ -8,9 +8,18 @@ import attrs
 
 from pybuild.errors import PybuildError
 from pybuild.frontend.dockerfile import gotext
-from pybuild.frontend.dockerfile.calls.printing import base64_text, json_text, line_by_line, location, without_empty
+from pybuild.frontend.dockerfile.calls.printing import (
+    base64_text,
+    included_in,
+    json_text,
+    line_by_line,
+    located,
+    location,
+    without_empty,
+)
 from pybuild.frontend.dockerfile.lines import Lines
 from pybuild.frontend.dockerfile.lint import LintWarning
+from pybuild.location import SourceText
 
 _RULER = "-" * 20 + "\n"
 
@@ -47,18 +56,29 @@ class CheckResult:
 
     def _warning(self, warning: LintWarning) -> str:
         url = f" - {warning.rule.url}" if warning.rule.url else ""
-        snippet = source_snippet(self.file, self.data, line_by_line(warning.lines))
+        text = warning.lines.text or SourceText(self.file, self.data)
+        snippet = source_snippet(text.filename, text.data, line_by_line(warning.lines))
         return f"\nWARNING: {warning.rule.name}{url}\n{warning.message}\n{snippet}"
 
     def error_text(self) -> str:
         """The error with the lines that it is about; "" without one."""
         if self.error is None:
             return ""
-        return f"{self.error.message}\n{source_snippet(self.file, self.data, self._error_places())}"
+        text = self._error_text()
+        return f"{self.error.message}\n{source_snippet(text.filename, text.data, self._error_places())}"
+
+    def _error_text(self) -> SourceText:
+        """The file that the error is in: the Dockerfile, or one that it includes."""
+        assert self.error is not None
+        text = next((place.text for place in self.error.locations), None)
+        return text or SourceText(self.file, self.data)
 
     def _error_places(self) -> tuple[Lines, ...]:
         assert self.error is not None
-        lines = (Lines(*found) for place in self.error.locations for found in place.all_ranges)
+        name = self._error_text().filename
+        files = ((place, self.file if place.text is None else place.text.filename) for place in self.error.locations)
+        inside = [place for place, file in files if file == name]
+        lines = (Lines(*found) for place in inside for found in place.all_ranges)
         return _merged(place for found in lines for place in line_by_line(found))
 
     def json(self) -> str:
@@ -67,22 +87,32 @@ class CheckResult:
 
     def document(self) -> dict[str, object]:
         """What `json` prints."""
+        included = included_in(warning.lines for warning in self.warnings)
+        text = None if self.error is None else self._error_text()
+        if text is not None and text.filename not in (self.file, *(known.filename for known in included)):
+            included = (*included, text)
         warnings = [
             without_empty(
                 ruleName=warning.rule.name,
                 description=warning.rule.description,
                 url=warning.rule.url,
                 detail=warning.message,
-                location=location(line_by_line(warning.lines)),
+                location=located(warning.lines, included),
             )
             for warning in self.warnings
         ]
         document: dict[str, object] = {
             "warnings": warnings or None,
-            "sources": [without_empty(filename=self.file, data=base64_text(self.data), language="Dockerfile")],
+            "sources": [
+                without_empty(filename=source.filename, data=base64_text(source.data), language="Dockerfile")
+                for source in (SourceText(self.file, self.data), *included)
+            ],
         }
         if self.error is not None:
-            document["buildError"] = {"message": self.error.message, "location": location(self._error_places())}
+            names = [self.file, *(known.filename for known in included)]
+            index = 0 if text is None else names.index(text.filename)
+            place = without_empty(sourceIndex=index or None) | location(self._error_places())
+            document["buildError"] = {"message": self.error.message, "location": place}
         return document
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import attrs
 
 from pybuild.frontend.dockerfile.calls.printing import (
-    base64_text,
+    included_in,
     json_text,
-    line_by_line,
-    location,
+    located,
+    sources_base64,
     table,
     without_empty,
 )
 from pybuild.frontend.dockerfile.lines import Lines
 from pybuild.frontend.dockerfile.lower.outline import NeedFact
 from pybuild.frontend.dockerfile.lower.stage import StageState
+from pybuild.location import SourceText
 
 
 @attrs.frozen
@@ -71,10 +72,11 @@ class Outline:
 
     def document(self) -> dict[str, object]:
         """What `json` prints."""
+        included = included_in(item.lines for item in (*self.args, *self.secrets, *self.ssh))
         args = [
             {
                 "name": arg.name,
-                **without_empty(description=arg.description, value=arg.value, location=_place(arg.lines)),
+                **without_empty(description=arg.description, value=arg.value, location=located(arg.lines, included)),
             }
             for arg in self.args
         ]
@@ -82,18 +84,14 @@ class Outline:
             name=self.name,
             description=self.description,
             args=args,
-            secrets=[_need(need) for need in self.secrets],
-            ssh=[_need(need) for need in self.ssh],
-            sources=[base64_text(self.data)],
+            secrets=[_need(need, included) for need in self.secrets],
+            ssh=[_need(need, included) for need in self.ssh],
+            sources=sources_base64(self.data, included),
         )
 
 
-def _place(lines: Lines) -> dict[str, object]:
-    return location(line_by_line(lines))
-
-
-def _need(need: OutlineNeed) -> dict[str, object]:
-    return {"name": need.name, **without_empty(required=need.required, location=_place(need.lines))}
+def _need(need: OutlineNeed, included: Sequence[SourceText]) -> dict[str, object]:
+    return {"name": need.name, **without_empty(required=need.required, location=located(need.lines, included))}
 
 
 def outline_of(target: StageState, data: bytes) -> Outline:

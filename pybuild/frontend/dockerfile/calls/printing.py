@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from pybuild.frontend.dockerfile.gotext import html_escaped, valid
 from pybuild.frontend.dockerfile.lines import Lines
+from pybuild.location import SourceText
 
 
 def json_text(document: Mapping[str, object]) -> str:
@@ -28,6 +29,22 @@ def without_empty(**fields: object) -> dict[str, object]:
 def base64_text(data: bytes) -> str:
     """Bytes as JSON has them."""
     return base64.b64encode(data).decode("ascii")
+
+
+def included_in(places: Iterable[Lines]) -> tuple[SourceText, ...]:
+    """The included files that places are in, each once."""
+    return tuple(dict.fromkeys(lines.text for lines in places if lines.text is not None))
+
+
+def sources_base64(data: bytes, included: Sequence[SourceText]) -> list[str]:
+    """The Dockerfile, then what it includes."""
+    return [base64_text(data), *(base64_text(text.data) for text in included)]
+
+
+def located(lines: Lines, included: Sequence[SourceText]) -> dict[str, object]:
+    """The location of an instruction, line by line; `sourceIndex` counts the Dockerfile as 0 and is left out then."""
+    index = 0 if lines.text is None else included.index(lines.text) + 1
+    return without_empty(sourceIndex=index or None) | location(line_by_line(lines))
 
 
 def location(places: Iterable[Lines]) -> dict[str, object]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import attrs
 
 from pybuild.frontend.dockerfile.calls.printing import (
-    base64_text,
+    included_in,
     json_text,
-    line_by_line,
-    location,
+    located,
+    sources_base64,
     table,
     without_empty,
 )
+from pybuild.frontend.dockerfile.dialect import PLAIN, Dialect
 from pybuild.frontend.dockerfile.dockerfile import parse_stages
+from pybuild.frontend.dockerfile.includes import Library
 from pybuild.frontend.dockerfile.instructions import Stage
 from pybuild.frontend.dockerfile.lint import Linter
 from pybuild.frontend.dockerfile.nodes import parse_nodes
@@ -39,6 +41,7 @@ class Targets:
 
     def document(self) -> dict[str, object]:
         """What `json` prints."""
+        included = included_in(stage.lines for stage in self.stages)
         targets = [
             without_empty(
                 name=stage.name,
@@ -46,15 +49,23 @@ class Targets:
                 description=stage.description,
                 base=stage.base,
                 platform=stage.platform,
-                location=location(line_by_line(stage.lines)),
+                location=located(stage.lines, included),
             )
             for stage in self.stages
         ]
-        return {"targets": targets or None, "sources": [base64_text(self.data)]}
+        return {"targets": targets or None, "sources": sources_base64(self.data, included)}
 
 
-def list_targets(data: bytes, file: str = "Dockerfile") -> Targets:
+def list_targets(
+    data: bytes, file: str = "Dockerfile", *, dialect: Dialect = PLAIN, library: Library | None = None
+) -> Targets:
     r"""The targets of a Dockerfile; nothing is expanded, so build arguments make no difference.
+
+    Args:
+        data: the file.
+        file: what to call it.
+        dialect: what it may say.
+        library: where INCLUDE reads from.
 
     Raises:
         DockerfileSyntaxError, InstructionError: as `dockerfile.parse`.
@@ -63,5 +74,6 @@ def list_targets(data: bytes, file: str = "Dockerfile") -> Targets:
         >>> list_targets(b"# base for all\nFROM a AS base\nFROM base\n").text().splitlines()
         ['TARGET    DESCRIPTION', 'base      for all', '(default) ']
     """
-    parsed = parse_stages(parse_nodes(data, file), data, file=file, linter=Linter())
+    tree = parse_nodes(data, file, extended=dialect.extended)
+    parsed = parse_stages(tree, data, file=file, linter=Linter(), dialect=dialect, library=library)
     return Targets(data, parsed.stages)

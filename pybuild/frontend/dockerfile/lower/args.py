@@ -10,8 +10,10 @@ from typing import Final
 
 import attrs
 
+from pybuild.frontend.dockerfile.dialect import Dialect
 from pybuild.frontend.dockerfile.instructions import Arg
 from pybuild.frontend.dockerfile.lower import platforms
+from pybuild.frontend.dockerfile.lower.options import Options
 from pybuild.frontend.dockerfile.lower.outline import ArgFact
 from pybuild.frontend.dockerfile.shellwords import ExpansionError, Lexer
 from pybuild.llb.meta import ProxyEnv
@@ -64,6 +66,19 @@ def platform_aliases(args: Mapping[str, str], given: Mapping[str, str]) -> dict[
         {'DOCKEROS': 'plan9', 'DOCKERARCH': 'arm64'}
     """
     return {name: given.get(name, args[alias]) for name, alias in _ALIASES.items()}
+
+
+def default_args(options: Options, dialect: Dialect, target: Platform, stage: str) -> dict[str, str]:
+    """The arguments that are there in a dialect.
+
+    Args:
+        options: of the build.
+        dialect: what the Dockerfile may say.
+        target: what is built for.
+        stage: as for `platform_args`.
+    """
+    args = platform_args(options.build_platforms[0], target, stage, options.build_args)
+    return args | platform_aliases(args, options.build_args) if dialect.extended else args
 
 
 def global_args(

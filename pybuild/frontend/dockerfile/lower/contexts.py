@@ -78,7 +78,10 @@ class Contexts:
         Raises:
             FrontendError: there is none.
         """
-        output = self._dockerfile_source()
+        names = [self.filename, f"{self.filename}.dockerignore"]
+        if basename(self.filename) == DOCKERFILE:
+            names.append(go_join(dirname(self.filename), DOCKERFILE.lower()))
+        output = self.dockerfile_source(names)
         head = output.build()
         assert head is not None
         definition = self.host.definition_of(head)
@@ -96,15 +99,13 @@ class Contexts:
             self._ignore, self._ignore_name = ignore, f"{self.filename}.dockerignore"
         return SourceText(self.filename, data, LANGUAGE, definition)
 
-    def _dockerfile_source(self) -> Output:
+    def dockerfile_source(self, names: Sequence[str]) -> Output:
+        """What holds the Dockerfile: of a local directory only the files `names` are transferred."""
         if not self._forced_local:
             if self._remote is not None:
                 return self._remote.dockerfile
             if self._input_dockerfile is not None:
                 return self._input_dockerfile
-        names = [self.filename, f"{self.filename}.dockerignore"]
-        if basename(self.filename) == DOCKERFILE:
-            names.append(go_join(dirname(self.filename), DOCKERFILE.lower()))
         options = LocalOptions(
             session=self.session(self._dockerfile_dir), follow=names, shared_key=self._dockerfile_dir, differ="none"
         )

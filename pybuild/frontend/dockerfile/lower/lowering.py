@@ -28,7 +28,7 @@ from pybuild.frontend.dockerfile.instructions import (
 )
 from pybuild.frontend.dockerfile.lint import Linter
 from pybuild.frontend.dockerfile.lower import checks, platforms
-from pybuild.frontend.dockerfile.lower.args import global_args, platform_aliases, platform_args, proxy_env
+from pybuild.frontend.dockerfile.lower.args import default_args, global_args, proxy_env
 from pybuild.frontend.dockerfile.lower.bases import follow_paths, resolve_bases
 from pybuild.frontend.dockerfile.lower.config import set_working_dir
 from pybuild.frontend.dockerfile.lower.contexts import Contexts
@@ -37,6 +37,7 @@ from pybuild.frontend.dockerfile.lower.epoch import resolve_epoch
 from pybuild.frontend.dockerfile.lower.ignored import Ignored
 from pybuild.frontend.dockerfile.lower.image import default_path
 from pybuild.frontend.dockerfile.lower.instructions import lower_step
+from pybuild.frontend.dockerfile.lower.library import library_of
 from pybuild.frontend.dockerfile.lower.namedcontext import find_context
 from pybuild.frontend.dockerfile.lower.outline import OutlineFacts
 from pybuild.frontend.dockerfile.lower.scope import Scope, located, prefixed
@@ -117,7 +118,13 @@ class _Lowering:
         self._context_paths: set[str] = set()
 
     def run(self) -> Lowered:
-        dockerfile = parse(self._text.data, file=self._text.filename, linter=self._linter, dialect=self._dialect)
+        dockerfile = parse(
+            self._text.data,
+            file=self._text.filename,
+            linter=self._linter,
+            dialect=self._dialect,
+            library=library_of(self._contexts, self._platform_args(self._options.target)),
+        )
         scope, facts = self._scope(dockerfile)
         for number, stage in enumerate(dockerfile.stages):
             self._add_stage(scope, number, stage, facts)
@@ -133,13 +140,10 @@ class _Lowering:
 
     def _scope(self, dockerfile: Dockerfile) -> tuple[Scope, OutlineFacts]:
         options = self._options
-        target_platform = self._asked_for or options.build_platforms[0]
         lexer = Lexer(escape=dockerfile.escape)
         build_args = dict(options.build_args)
         name = options.target or dockerfile.stages[-1].name
-        env = platform_args(options.build_platforms[0], target_platform, name, build_args)
-        if self._dialect.extended:
-            env |= platform_aliases(env, build_args)
+        env = self._platform_args(name)
         checks.default_bases(self._linter, dockerfile.stages, dockerfile.global_args, env, lexer)
         values, args = global_args(env, dockerfile.global_args, build_args, lexer, self._text.filename)
         epoch = self._epoch(dockerfile, values, build_args, lexer)
@@ -150,7 +154,7 @@ class _Lowering:
             linter=self._linter,
             lexer=lexer,
             stages=Stages(),
-            target_platform=target_platform,
+            target_platform=self._target_platform,
             implicit_target=self._asked_for is None,
             build_args=build_args,
             global_args=values,
@@ -161,6 +165,14 @@ class _Lowering:
             labs=self._dialect.labs,
         )
         return scope, OutlineFacts(args=args)
+
+    @property
+    def _target_platform(self) -> Platform:
+        return self._asked_for or self._options.build_platforms[0]
+
+    def _platform_args(self, stage: str) -> dict[str, str]:
+        """The arguments that are always there; `stage` is the one that is built."""
+        return default_args(self._options, self._dialect, self._target_platform, stage)
 
     def _epoch(
         self, dockerfile: Dockerfile, values: dict[str, str], build_args: dict[str, str], lexer: Lexer
