@@ -1,5 +1,6 @@
 """Whatever bytes come in: an answer, or an error that says what is wrong."""
 
+import re
 from contextlib import suppress
 
 import attrs
@@ -8,29 +9,50 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pybuild.errors import PybuildError
+from pybuild.frontend.dockerfile.dialect import PLAIN, Dialect
 from pybuild.frontend.dockerfile.directives import detect_syntax
 from pybuild.frontend.dockerfile.dockerfile import parse
 from pybuild.frontend.dockerfile.expand import expanded, expanded_inline
+from pybuild.frontend.dockerfile.includes import Library
 from pybuild.frontend.dockerfile.instructions import Dockerfile, Instruction
 from pybuild.frontend.dockerfile.lint import Linter
 from pybuild.frontend.dockerfile.nodes import parse_nodes
 from pybuild.frontend.dockerfile.shellwords import Lexer
+from pybuild.location import SourceText
 from tests.mutate import TOKENS, mutants
 
 ENV = {"A": "a/b a.c", "FOO": "$0 'x", "PATH": "/bin", "E": ""}
 
 
+#: What has a meaning in the extended language only.
+OURS = re.compile(rb"export|import|include|%", re.IGNORECASE)
+
+
+def included(path: str, context: str) -> SourceText:
+    """What INCLUDE finds anywhere: a library, a fragment, or a file that includes another one."""
+    texts = (b"FROM b AS lib\nEXPORT ENV A=1\n", b"ARG A\n", b"INCLUDE x\n")
+    return SourceText(path, texts[len(path) % len(texts)])
+
+
 def read(data: bytes) -> Dockerfile | None:
     """Everything that the language does with a file; only its own errors may come out."""
     detect_syntax(data)
+    extended = parsed(data, Dialect(extended=True))
+    dockerfile = parsed(data, PLAIN)
+    for found in (dockerfile, extended):
+        for stage in () if found is None else found.stages:
+            for command in (stage, *stage.commands):
+                expand_all(command, "\\" if found is None else found.escape)
+    if dockerfile is not None and not OURS.search(data):
+        assert extended == dockerfile  # what is right without extensions means the same with them
+    return dockerfile or extended
+
+
+def parsed(data: bytes, dialect: Dialect) -> Dockerfile | None:
     try:
-        dockerfile = parse(data, linter=Linter.for_dockerfile(data))
+        return parse(data, linter=Linter.for_dockerfile(data), dialect=dialect, library=Library(included))
     except PybuildError:
         return None
-    for stage in dockerfile.stages:
-        for command in (stage, *stage.commands):
-            expand_all(command, dockerfile.escape)
-    return dockerfile
 
 
 def expand_all(command: Instruction, escape: str) -> None:
