@@ -86,8 +86,19 @@ def test_dockerfile(example: Path, base_layout: Path, warm_root: Path) -> None:
     assert (example / "alone" / "greeting").read_text() == "hello world\n"
 
 
+@pytest.mark.parametrize("example", ["7-library"], indirect=True)
+def test_library(example: Path, base_layout: Path, warm_root: Path) -> None:
+    build(warm_root, example, base_layout, "--arg", "name=moon", "-o", "out")
+    assert (example / "out" / "greeting").read_text() == "hello moon, from app\n"
+    arguments = ("-f", "Dockerfile", "--build-context", f"debian=oci-layout://{base_layout}:bookworm", ".")
+    listed = pybuild(warm_root, "build", "--call", "targets", *arguments, cwd=example)
+    assert [line.split()[0] for line in listed.stdout.splitlines()] == ["TARGET", "greeter", "app"]
+    checked = pybuild(warm_root, "build", "--check", *arguments, cwd=example)
+    assert (checked.returncode, checked.stdout) == (0, "Check complete, no warnings found.\n")
+
+
 def test_every_example_has_a_test() -> None:
-    known = {"1-files", "2-stages", "3-mounts", "4-branches", "5-python", "6-dockerfile"}
+    known = {"1-files", "2-stages", "3-mounts", "4-branches", "5-python", "6-dockerfile", "7-library"}
     assert {path.parent.name for path in (REPOSITORY / "examples").glob("*/Buildfile.py")} == known
 
 

@@ -1,4 +1,4 @@
-"""Acceptance rows of EXPORT and IMPORT (E), and of DOCKEROS and DOCKERARCH, through Dockerfiles."""
+"""What syntax=pybuild adds, built: acceptance rows of EXPORT and IMPORT (E), INCLUDE, DOCKEROS and DOCKERARCH."""
 
 from __future__ import annotations
 
@@ -128,6 +128,32 @@ def test_an_image_keeps_what_it_exports(run: Run, project: Path) -> None:
     assert nothing.code == 3
     assert "other exports nothing" in nothing.text
     assert "Dockerfile:3" in nothing.text
+
+
+def test_fragments_and_libraries(run: Run, project: Path) -> None:
+    lib, common = project.parent / "lib", project / "common"
+    for place in (lib / "stages", common):
+        place.mkdir(parents=True)
+    (lib / "stages" / "all").write_text("INCLUDE tool\n")
+    (lib / "stages" / "tool").write_text(
+        "FROM base AS tool\nCOPY file /tool/file\nEXPORT COPY --from=% /tool /tool\nEXPORT ENV A=1\n"
+    )
+    (common / "show").write_text(f'RUN cat /tool/file && echo " $A $WHAT" # {unique()}\n')
+    text = (
+        f"{SYNTAX}INCLUDE --from=lib stages/all\nFROM base\nIMPORT tool\nARG WHAT=nothing\nARG PART\n"
+        "INCLUDE common/$PART\n"
+    )
+    given = ("--build-context", "lib=../lib", "--build-arg", "PART=show", "--build-arg", "WHAT=x")
+    built = run(text, *given)
+    assert (built.code, built.printed) == (0, ((project / "file").read_text() + " 1 x",)), built.text
+    (lib / "stages" / "tool").write_text("FROM base AS tool\nRUNN x\n")
+    broken = run(text, *given)
+    assert broken.code == 3
+    for place in ("lib:stages/tool:2", "lib:stages/all:1", "Dockerfile:2"):
+        assert place in broken.text
+    missing = run(text, *given[2:])
+    assert "there is no build context lib" in missing.text
+    assert missing.ran == ()
 
 
 def test_plain_dockerfiles_keep_their_meaning(run: Run) -> None:
