@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pybuild._api import abuild, build, connect, embedded
     from pybuild._dockerfile import dockerfile
     from pybuild.dsl.buildfile import load_buildfile
+    from pybuild.dsl.documents import Document, document
+    from pybuild.dsl.inherited import build_platform, target_platform
     from pybuild.dsl.mount import Mount
     from pybuild.dsl.mounts import bind, cache, secret, ssh, tmpfs
     from pybuild.dsl.outputs import Output, to_dir, to_docker, to_image, to_none, to_oci, to_registry, to_tar
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pybuild.dsl.sources import diff, image, local, merge, oci_layout, scratch
     from pybuild.dsl.state import ExecState, State
     from pybuild.dsl.target import Target, target
+    from pybuild.dsl.words import expand
     from pybuild.errors import PybuildError
     from pybuild.platform import Platform
     from pybuild.results.result import BuildResult
@@ -35,6 +38,8 @@ _HOME = {
     "pybuild._api": ("abuild", "build", "connect", "embedded"),
     "pybuild._dockerfile": ("dockerfile",),
     "pybuild.dsl.buildfile": ("load_buildfile",),
+    "pybuild.dsl.documents": ("Document", "document"),
+    "pybuild.dsl.inherited": ("build_platform", "target_platform"),
     "pybuild.dsl.mount": ("Mount",),
     "pybuild.dsl.mounts": ("bind", "cache", "secret", "ssh", "tmpfs"),
     "pybuild.dsl.outputs": (
@@ -46,6 +51,7 @@ _HOME = {
     "pybuild.dsl.sources": ("diff", "image", "local", "merge", "oci_layout", "scratch"),
     "pybuild.dsl.state": ("ExecState", "State"),
     "pybuild.dsl.target": ("Target", "target"),
+    "pybuild.dsl.words": ("expand",),
     "pybuild.errors": ("PybuildError",),
     "pybuild.platform": ("Platform",),
     "pybuild.results.result": ("BuildResult",),
@@ -54,6 +60,7 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "BuildResult",
+    "Document",
     "ExecState",
     "Mount",
     "Output",
@@ -70,7 +77,9 @@ __all__ = [
     "connect",
     "diff",
     "dockerfile",
+    "document",
     "embedded",
+    "expand",
     "git",
     "http",
     "image",

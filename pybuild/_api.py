@@ -16,7 +16,14 @@ from pybuild.engine.entitlements import parse_allowed
 from pybuild.errors import PybuildError, TargetError
 from pybuild.llb.vertex import Graph
 from pybuild.platform import Platform, host_platform, parse_platforms, require_linux
-from pybuild.protocols import CacheSpec, OutputSpec, ProgressSink, SolveRequest, Variant
+from pybuild.protocols import (
+    CacheSpec,
+    MetadataResolver,
+    OutputSpec,
+    ProgressSink,
+    SolveRequest,
+    Variant,
+)
 from pybuild.results.logs import LogKeeper
 from pybuild.results.result import BuildResult, Origin
 from pybuild.session.secrets import EnvironmentSecret, SecretValue
@@ -303,6 +310,15 @@ def engine_for(engine: EmbeddedEngine | BuildKitEngine | str) -> EmbeddedEngine 
     from pybuild.engine.choose import engine_named
 
     return engine_named(engine)
+
+
+def image_lookup() -> MetadataResolver:
+    """Looks images up from here, without a build: in the store, then in registries."""
+    from pybuild.session.local import LocalSession
+    from pybuild.solver.sources import SourceSet
+    from pybuild.store.store import Store
+
+    return SourceSet(Store.open(embedded().root), LocalSession())
 
 
 def session_for(

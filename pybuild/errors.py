@@ -137,6 +137,12 @@ class TargetError(DefinitionError):
     code = "target"
 
 
+class ConvertError(DefinitionError):
+    """What is to be converted has no equivalent in the other language."""
+
+    code = "convert"
+
+
 class FrontendError(PybuildError):
     """A frontend cannot read its input."""
 

@@ -43,6 +43,10 @@ class ImagePatch:
     stop_signal: str | None = None
     healthcheck: Healthcheck | None = None
     cleared: tuple[str, ...] = ()
+    on_build: tuple[str, ...] = ()
+    author: str | None = None
+    by_shell: tuple[str, ...] = ()
+    """Those of `cmd` and `entrypoint` whose only word is a text for the shell of the image."""
     base: ImageConfig | None = None
     """A frontend's image config, which the changes apply to instead of the inherited one; its history is complete."""
     base_steps: int = 0

@@ -32,6 +32,7 @@ LAYERS: dict[str, int] = {
     "registry": 4,
     "session": 4,
     "dsl": 5,
+    "convert": 5,
     "source": 5,
     "exporter": 5,
     "remotecache": 5,
@@ -45,7 +46,7 @@ LAYERS: dict[str, int] = {
     "__init__": 8,
     "__main__": 8,
 }
-DEFINITION = {"frontend", "dsl"}
+DEFINITION = {"frontend", "dsl", "convert"}
 EXECUTION = {"store", "runtime", "registry", "session", "source", "exporter", "remotecache", "solver"}
 
 #: Sanctioned upward imports, made late: `State.build()` hands over to the API and returns its result, engines tell

@@ -96,7 +96,7 @@ def from_text(
     problems: list[TargetError] = []
     by_name = {parameter.name: parameter for parameter in known}
     for key, text in given.items():
-        parameter = by_name.get(key) or by_name.get(key.replace("-", "_"))
+        parameter = _named(key, by_name)
         if parameter is None:
             hint = suggestion(key, by_name) or _listing("it takes", by_name) or "it takes no parameters"
             problems.append(TargetError(f'target "{name}" has no parameter "{key}"', locations=[location], hint=hint))
@@ -118,6 +118,19 @@ def from_text(
         if each.name not in given_names
     ]
     return values, problems
+
+
+def _named(key: str, known: Mapping[str, Parameter]) -> Parameter | None:
+    """The parameter that `--arg KEY=...` means: of that name, or of just that name in another case.
+
+    So the ARG `VERSION` of a Dockerfile, and `CLASS`, whose name Python keeps to itself, may be given as they were.
+    """
+    found = known.get(key) or known.get(key.replace("-", "_"))
+    if found is not None:
+        return found
+    wanted = key.replace("-", "_").lower()
+    close = [each for name, each in known.items() if name.lower().removesuffix("_") == wanted.removesuffix("_")]
+    return close[0] if len(close) == 1 else None
 
 
 def suggestion(word: str, known: Mapping[str, object]) -> str:

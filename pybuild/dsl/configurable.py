@@ -44,15 +44,20 @@ class Configurable(ABC, Generic[Made]):
         return self._with("env", merged)
 
     @public
-    def workdir(self, path: str) -> Made:
-        """Set the working directory of later steps and of the image; relative to the one so far.
+    def arg(self, variables: Mapping[str, str | None] | None = None, /, **kwargs: str | None) -> Made:
+        """Set variables for later steps only, not for the image: the ARG of a Dockerfile.
+
+        A variable that is None is declared, and not set.
 
         Example:
             >>> from pybuild import image
-            >>> image("alpine").workdir("/src").workdir("app").run("pwd")
-            <ExecState pwd>
+            >>> image("alpine").arg(VERSION="1.2").run("echo $VERSION")
+            <ExecState echo $VERSION>
         """
-        return self._with("working_dir", checked(path, "workdir(): path"))
+        merged = {**(variables or {}), **kwargs}
+        for name in merged:
+            check_variable(name, "arg(): name")
+        return self._with("arg", merged)
 
     @public
     def user(self, name: str) -> Made:
@@ -81,28 +86,36 @@ class Configurable(ABC, Generic[Made]):
     # ------------------------------------------------------------------- no vertex: image config of the result
 
     @public
-    def entrypoint(self, *argv: str) -> Made:
+    def entrypoint(self, *argv: str, shell: bool = False) -> Made:
         """Set the program that containers of the image run; without arguments, none.
 
         A command inherited from the base image is dropped, as in a Dockerfile.
+
+        Args:
+            argv: the program and its first arguments.
+            shell: the only argument is a command text for the shell, that of `.shell()` or of the image.
 
         Example:
             >>> from pybuild import scratch
             >>> scratch().entrypoint("/app", "--serve")
             <State scratch>
         """
-        return self._with("entrypoint", argv)
+        return self._with("entrypoint", (imageconfig.process(argv, "entrypoint", by_shell=shell), shell))
 
     @public
-    def cmd(self, *argv: str) -> Made:
+    def cmd(self, *argv: str, shell: bool = False) -> Made:
         """Set the default arguments of the entrypoint, or the command when there is none.
+
+        Args:
+            argv: the arguments.
+            shell: the only argument is a command text for the shell, that of `.shell()` or of the image.
 
         Example:
             >>> from pybuild import image
             >>> image("alpine").cmd("sleep", "infinity")
             <State alpine>
         """
-        return self._with("cmd", argv)
+        return self._with("cmd", (imageconfig.process(argv, "cmd", by_shell=shell), shell))
 
     @public
     def label(self, mapping: Mapping[str, str] | None = None, /, **kwargs: str) -> Made:
@@ -136,6 +149,28 @@ class Configurable(ABC, Generic[Made]):
             <State scratch>
         """
         return self._with("volumes", dict.fromkeys(checked(path, "volume(): path") for path in paths))
+
+    @public
+    def onbuild(self, *instructions: str) -> Made:
+        """Add Dockerfile instructions that run when a Dockerfile's FROM names the image.
+
+        Example:
+            >>> from pybuild import image
+            >>> image("alpine").onbuild("COPY . /app", "RUN make -C /app")
+            <State alpine>
+        """
+        return self._with("on_build", [checked(text, "onbuild(): instruction") for text in instructions])
+
+    @public
+    def author(self, name: str) -> Made:
+        """Set the author that the image config names.
+
+        Example:
+            >>> from pybuild import scratch
+            >>> scratch().author("Ada <ada@example.com>")
+            <State scratch>
+        """
+        return self._with("author", name)
 
     @public
     def stop_signal(self, signal: str | int) -> Made:

@@ -110,6 +110,17 @@ def make_directory(path: str, workdir: str | None, *, mode: int, parents: bool, 
     )
 
 
+def make_workdir(directory: str, user: str | None) -> MkdirAction:
+    """The action of `State.workdir` with `create`: for `user`, None for that of the image."""
+    return MkdirAction(
+        path=directory,
+        mode=0o755,
+        make_parents=True,
+        owner=parse_owner(user),
+        inherit_owner=user is None,
+    )
+
+
 def make_file(path: str, data: str | bytes, workdir: str | None, *, mode: int, owner: str | None) -> MkfileAction:
     """The action of `State.write`."""
     if checked(path, "write(): path").endswith("/"):

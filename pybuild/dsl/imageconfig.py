@@ -49,6 +49,17 @@ def signal_name(signal: str | int) -> str:
     return text
 
 
+def process(argv: Sequence[str], what: str, *, by_shell: bool) -> tuple[str, ...]:
+    """The arguments of `cmd` and `entrypoint`.
+
+    Raises:
+        ArgumentError: a shell is to be put in front of something else than one text.
+    """
+    if by_shell and len(argv) != 1:
+        raise ArgumentError(f"{what}(): a shell takes one text, got {len(argv)} arguments")
+    return tuple(argv)
+
+
 def healthcheck(
     command: str | Sequence[str] | None,
     *,

@@ -34,13 +34,14 @@ _SHARING: Final = {
 
 
 @public
-def bind(source: State | PathRef | str, target: str, *, readonly: bool = True) -> Mount:
+def bind(source: State | PathRef | str, target: str, *, readonly: bool = True, keep: bool = True) -> Mount:
     """Show a tree, or a part of it, inside a step.
 
     Args:
         source: a state, a path of one, or text for a path in the default local context.
         target: where the step sees it; relative to the working directory.
         readonly: False lets the step write; `.output(target)` is then the changed tree.
+        keep: False drops what the step writes, as `RUN --mount=rw` of a Dockerfile does.
 
     Example:
         >>> from pybuild import bind, image, local
@@ -48,7 +49,7 @@ def bind(source: State | PathRef | str, target: str, *, readonly: bool = True) -
         <ExecState go build ./...>
     """
     edge, selector = source_of(source)
-    output = mounts.NO_OUTPUT if readonly else 0
+    output = mounts.NO_OUTPUT if readonly or not keep else 0
     spec = mounts.BindMount(target=_target(target), selector=selector, readonly=readonly, output=output)
     return Mount(spec=spec, edge=edge, location=capture())
 
@@ -63,6 +64,7 @@ def cache(
     uid: int | None = None,
     gid: int | None = None,
     mode: int | None = None,
+    readonly: bool = False,
 ) -> Mount:
     """A directory that outlives the build, such as a package manager's downloads.
 
@@ -74,9 +76,10 @@ def cache(
         uid: owner of a new cache's directory, 0 by default. Another owner or mode makes another cache.
         gid: its group, 0 by default.
         mode: its permission bits, 0o755 by default.
+        readonly: whether the step may only read.
 
     Raises:
-        ArgumentError: `source` together with an owner or mode.
+        ArgumentError: a path of a state as `source` together with an owner or mode.
 
     Example:
         >>> from pybuild import cache
@@ -90,24 +93,28 @@ def cache(
     if source is not None:
         edge, selector = source_of(source)
     if uid is not None or gid is not None or mode is not None:
-        if source is not None:
+        if selector:
             raise ArgumentError("cache(): uid, gid and mode describe an empty cache, but source is given")
-        edge, selector = _owned_directory(uid, gid, mode, location), "/cache"
+        edge, selector = _owned_directory(edge, uid, gid, mode, location), "/cache"
     # The namespace of cache ids is empty, hence the slash in front (frontend/dockerfile/dockerfile2llb).
     cache_id = "/" + (clean if id is None else checked(id, "cache(): id"))
-    spec = mounts.CacheMount(target=clean, cache_id=cache_id, sharing=_SHARING[sharing], selector=selector)
+    spec = mounts.CacheMount(
+        target=clean, cache_id=cache_id, sharing=_SHARING[sharing], selector=selector, readonly=readonly
+    )
     return Mount(spec=spec, edge=edge, location=location)
 
 
-def _owned_directory(uid: int | None, gid: int | None, mode: int | None, location: Location) -> Edge:
-    """BuildKit gives a cache an owner by letting it start from a directory made on scratch."""
+def _owned_directory(
+    base: Edge | None, uid: int | None, gid: int | None, mode: int | None, location: Location
+) -> Edge:
+    """BuildKit gives a cache an owner by letting it start from a directory that is made for it."""
     action = MkdirAction(
         path="/cache",
         mode=permission_bits(0o755 if mode is None else mode, "cache(): mode") & 0o777,
         owner=Owner(user=not_negative(uid or 0, "cache(): uid"), group=not_negative(gid or 0, "cache(): gid")),
     )
     metadata = context.metadata().named("[internal] setting cache mount permissions")
-    return Edge(construct.file(None, [(action, None)], metadata=metadata, locations=[location]))
+    return Edge(construct.file(base, [(action, None)], metadata=metadata, locations=[location]))
 
 
 @public
@@ -191,12 +198,13 @@ def ssh(
 
 
 @public
-def tmpfs(target: str, *, size: int | str | None = None) -> Mount:
+def tmpfs(target: str, *, size: int | str | None = None, readonly: bool = False) -> Mount:
     """An empty file system in memory.
 
     Args:
         target: where the step sees it.
         size: limit in bytes, or text such as `64m`; None leaves it to the kernel.
+        readonly: whether the step may only read.
 
     Example:
         >>> from pybuild import tmpfs
@@ -204,7 +212,8 @@ def tmpfs(target: str, *, size: int | str | None = None) -> Mount:
         <Mount TmpfsMount /dev/shm>
     """
     limit = 0 if size is None else size_in_bytes(size, "tmpfs(): size")
-    return Mount(spec=mounts.TmpfsMount(target=_target(target), size=limit), location=capture())
+    spec = mounts.TmpfsMount(target=_target(target), size=limit, readonly=readonly)
+    return Mount(spec=spec, location=capture())
 
 
 def source_of(source: State | PathRef | str) -> tuple[Edge | None, str]:

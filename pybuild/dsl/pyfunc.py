@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from importlib import resources
 
 from pybuild.dsl import context
+from pybuild.dsl.config import Folded
 from pybuild.dsl.mount import Mount
 from pybuild.dsl.run import Run, make_run, run_metadata
 from pybuild.llb import construct, mounts
@@ -20,7 +21,6 @@ from pybuild.llb.files import FileAction, MkdirAction, MkfileAction
 from pybuild.llb.vertex import Edge
 from pybuild.location import Location
 from pybuild.platform import Platform
-from pybuild.protocols import ImagePatch
 
 _DIRECTORY = "/dev/pybuild"
 _BOOTSTRAP = f"""\
@@ -34,7 +34,7 @@ exit 127
 
 def make_call(
     base: Edge | None,
-    patch: ImagePatch,
+    config: Folded,
     platform: Platform | None,
     function: Callable[..., object],
     args: tuple[object, ...],
@@ -48,7 +48,7 @@ def make_call(
     payload = portable.dumps(function, args, kwargs)
     run = make_run(  # noqa: S604  # no process is started here
         base,
-        patch,
+        config,
         platform,
         ["/bin/sh", f"{_DIRECTORY}/call", name, f"{sys.version_info[0]}.{sys.version_info[1]}"],
         env=None,

@@ -14,6 +14,8 @@ import attrs
 
 from pybuild.dsl import context
 from pybuild.dsl.checks import check_variable
+from pybuild.dsl.config import Folded
+from pybuild.dsl.documents import Document
 from pybuild.dsl.mount import SSH_TARGET, Mount
 from pybuild.dsl.paths import join
 from pybuild.dsl.sizes import size_in_bytes
@@ -32,13 +34,13 @@ from pybuild.llb.meta import (
 from pybuild.llb.vertex import Edge, Vertex
 from pybuild.location import Location
 from pybuild.platform import Platform
-from pybuild.protocols import ImagePatch
 
 Network: TypeAlias = Literal["sandbox", "host", "none"]
 Security: TypeAlias = Literal["sandbox", "insecure"]
 
 _NETWORK: Final = {"sandbox": NetMode.SANDBOX, "host": NetMode.HOST, "none": NetMode.NONE}
 _SECURITY: Final = {"sandbox": SecurityMode.SANDBOX, "insecure": SecurityMode.INSECURE}
+_PIPES = "/dev/pipes/"
 _CPU_PERIOD = 100_000  # microseconds, the kernel's default
 _ROOT: Final = mounts.BindMount(target="/", output=0)
 
@@ -122,9 +124,9 @@ def _conflict(target: str, first: tuple[Mount, Location], second: tuple[Mount, L
 
 def make_run(
     base: Edge | None,
-    patch: ImagePatch,
+    config: Folded,
     platform: Platform | None,
-    command: str | Sequence[str],
+    command: str | Sequence[str] | Document,
     *,
     env: Mapping[str, str] | None,
     workdir: str | None,
@@ -136,12 +138,17 @@ def make_run(
     metadata: Metadata,
     location: Location,
 ) -> Run:
-    """A run on top of `base`; what is not said here comes from `patch`."""
-    variables = dict(patch.env)
+    """A run on top of `base`; what is not said here comes from `config`."""
+    patch = config.patch
+    variables = dict(config.variables)
     for name, text in (env or {}).items():
         check_variable(name, "run(): env name")
         variables.pop(name, None)
         variables[name] = text
+    script: tuple[tuple[Mount, Location], ...] = ()
+    if isinstance(command, Document):
+        script = ((_script_mount(command), location),)
+        command = _PIPES + command.name
     args, by_shell = _arguments(command, shell, patch.shell)
     codes = tuple(sorted(set(valid_exit_codes)))
     if not codes:
@@ -162,7 +169,14 @@ def make_run(
         platform=platform,
         metadata=metadata,
         location=location,
+        attached=script,
     )
+
+
+def _script_mount(script: Document) -> Mount:
+    """BuildKit's place for scripts, which its frontend makes of heredocs that begin with `#!`."""
+    spec = mounts.BindMount(target=_PIPES, selector="/", readonly=True)
+    return Mount(spec=spec, edge=script.edge(mode=0o755), location=script.location)
 
 
 def _arguments(

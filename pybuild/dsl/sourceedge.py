@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from pybuild import ignorefile
 from pybuild.dsl import context
 from pybuild.llb import construct
+from pybuild.llb.gojson import go_json
 from pybuild.llb.meta import Constraints
 from pybuild.llb.vertex import Edge
 from pybuild.location import Location, capture
@@ -18,7 +20,19 @@ DEFAULT_CONTEXT = "context"
 
 def default_context() -> Edge:
     """The edge of the local context that plain paths refer to."""
-    return source_edge(f"local://{DEFAULT_CONTEXT}", {}, capture(), directory=context.base_directory())
+    directory = context.base_directory()
+    return source_edge(f"local://{DEFAULT_CONTEXT}", context_attrs(directory), capture(), directory=directory)
+
+
+def context_attrs(directory: Path) -> dict[str, str]:
+    """The attributes of the build context, as the Dockerfile frontend has them: what its `.dockerignore` leaves out."""
+    attrs = {"local.sharedkeyhint": DEFAULT_CONTEXT}
+    try:
+        text = (directory / ignorefile.NAME).read_text("utf-8", "surrogateescape")
+    except OSError:
+        return attrs
+    patterns = ignorefile.parse_ignore_file(text)
+    return {**attrs, "local.excludepatterns": go_json(patterns)} if patterns else attrs
 
 
 def source_edge(

@@ -15,7 +15,7 @@ from pybuild._boundary import public
 from pybuild.dsl import context
 from pybuild.dsl.config import EMPTY
 from pybuild.dsl.paths import StrPath, checked
-from pybuild.dsl.sourceedge import DEFAULT_CONTEXT, source_edge
+from pybuild.dsl.sourceedge import DEFAULT_CONTEXT, context_attrs, source_edge
 from pybuild.dsl.state import State
 from pybuild.errors import ReferenceFormatError
 from pybuild.llb import construct
@@ -92,6 +92,8 @@ def local(
     base = context.base_directory()
     directory = Path(os.path.normpath(base / path))
     label = _name_of(directory, base) if name is None else checked(name, "local(): name")
+    if label == DEFAULT_CONTEXT and not attrs:
+        attrs = context_attrs(directory)
     return _source(f"local://{label}", attrs, capture(), directory=directory)
 
 

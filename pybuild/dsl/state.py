@@ -16,17 +16,17 @@ import attrs
 
 from pybuild._boundary import public
 from pybuild.digest import Digest, digest_of
-from pybuild.dsl import fileops
+from pybuild.dsl import fileops, transfer
 from pybuild.dsl.buildable import Buildable
-from pybuild.dsl.config import EMPTY, Config
+from pybuild.dsl.config import EMPTY, Config, Folded
 from pybuild.dsl.configurable import Configurable
+from pybuild.dsl.documents import Document
 from pybuild.dsl.filecalls import FileCalls
 from pybuild.dsl.inspection import Inspectable
 from pybuild.dsl.laststep import LastStep
 from pybuild.dsl.mount import Mount
 from pybuild.dsl.paths import PathRef, checked, join, rooted
 from pybuild.dsl.run import Run, make_run, run_metadata
-from pybuild.dsl.sourceedge import default_context
 from pybuild.errors import ArgumentError, DefinitionError
 from pybuild.llb.files import FileAction
 from pybuild.llb.meta import Metadata
@@ -98,7 +98,7 @@ class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspec
             user=config.user or None,
             shell=config.shell or None,
         )
-        return State._make(head, Config(None, None, inherited), platform, capture())
+        return State._make(head, Config(None, None, Folded(inherited, inherited.env)), platform, capture())
 
     def _on(self, head: Edge | None, location: Location) -> State:
         return State._make(head, self._config, self._platform, location)
@@ -111,7 +111,7 @@ class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspec
     @public
     def run(
         self,
-        command: str | Sequence[str],
+        command: str | Sequence[str] | Document,
         *,
         env: Mapping[str, str] | None = None,
         workdir: str | None = None,
@@ -130,7 +130,8 @@ class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspec
         """Run a command; the result is the root file system after it.
 
         Args:
-            command: text for the shell, or a list of arguments that runs without one.
+            command: text for the shell, a list of arguments that runs without one, or a document that runs as a
+                script by its own interpreter.
             env: variables of this step only, over those of `.env()`.
             workdir: directory of this step only; relative to that of `.workdir()`.
             user: user of this step only, as `name|uid[:group|gid]`.
@@ -153,7 +154,7 @@ class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspec
         location = capture()
         run = make_run(
             self._head,
-            self.patch,
+            self._config.folded,
             self._platform,
             command,
             env=env,
@@ -189,13 +190,61 @@ class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspec
         """
         from pybuild.dsl.pyfunc import make_call
 
-        run = make_call(self._head, self.patch, self._platform, function, args, kwargs, capture())
+        run = make_call(self._head, self._config.folded, self._platform, function, args, kwargs, capture())
         return ExecState._of(run, self._config)
+
+    @public
+    def workdir(self, path: str, *, create: bool = False) -> State:
+        """Set the working directory of later steps and of the image; relative to the one so far.
+
+        Args:
+            path: which.
+            create: also make it, for the user of `.user()` or of the image, as WORKDIR in a Dockerfile does.
+
+        Example:
+            >>> from pybuild import image
+            >>> image("alpine").workdir("/src").workdir("app").run("pwd")
+            <ExecState pwd>
+            >>> image("alpine").workdir("/src", create=True)
+            <State mkdir /src>
+        """
+        state = self._with("working_dir", checked(path, "workdir(): path"))
+        directory = state.patch.working_dir
+        if not create or directory == "/":
+            return state
+        action = fileops.make_workdir(directory or ".", self.patch.user)
+        return state._changed(action)
+
+    @public
+    def getenv(self, name: str, default: str = "") -> str:
+        """The value of a variable that later steps would see.
+
+        What the chain does not set is looked up in the image at once, so that it can be part of other values; nothing
+        is built.
+
+        Args:
+            name: of the variable.
+            default: the value when it is not set.
+
+        Raises:
+            SourceFetchError: the image cannot be looked up.
+
+        Example:
+            >>> from pybuild import scratch
+            >>> scratch().env(HOME="/root").getenv("HOME")
+            '/root'
+        """
+        known = dict(self._config.folded.variables)
+        if name in known:
+            return known[name]
+        from pybuild.dsl.inherited import inherited_variables
+
+        return inherited_variables(self._head, self._platform).get(name, default)
 
     @public
     def copy(
         self,
-        source: State | PathRef | str | Sequence[str],
+        source: State | PathRef | Document | str | Sequence[State | PathRef | Document | str],
         dest: str = ".",
         *,
         owner: str | None = None,
@@ -205,12 +254,13 @@ class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspec
         parents: bool = False,
         follow_links: bool = True,
         unpack: bool = False,
+        link: bool = False,
     ) -> State:
         """Copy files, with the meaning of COPY in a Dockerfile.
 
         Args:
-            source: text or a list of texts for paths (wildcards allowed) in the default local context, which is the
-                directory of the Buildfile; a path of another state; or a state for all of it.
+            source: text for a path (wildcards allowed) in the default local context, which is the directory of the
+                Buildfile; a path of another state; a state for all of it; a document; or a list of such.
             dest: where to; a trailing `/` says that it is a directory. Relative to the working directory.
             owner: `user[:group]` of everything copied; root by default for the local context.
             mode: permission bits, or symbolic text such as `u=rwX,go=rX`.
@@ -219,6 +269,8 @@ class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspec
             parents: keep the source's parent directories below `dest`.
             follow_links: copy what a link that is the source points to; False copies the link.
             unpack: extract the source when it is an archive.
+            link: make a layer that does not depend on what is below, so that it stays cached when that changes;
+                without effect where `mode` is given, as in a Dockerfile.
 
         Example:
             >>> from pybuild import image, scratch
@@ -226,20 +278,7 @@ class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspec
             >>> scratch().copy(built.path("/out/app"), "/app")
             <State copy /out/app /app>
         """
-        edge: Edge | None
-        if isinstance(source, State):
-            edge, paths = source.head, ["/"]
-        elif isinstance(source, PathRef):
-            edge, paths = source.edge, [source.path]
-        else:
-            paths = [source] if isinstance(source, str) else list(source)
-            edge = default_context()
-        for path in paths:
-            checked(path, "copy(): source")
-        actions = fileops.copies(
-            paths,
-            dest,
-            self.patch.working_dir,
+        options = transfer.Options(
             owner=owner,
             mode=mode,
             include=include,
@@ -248,8 +287,55 @@ class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspec
             follow_links=follow_links,
             unpack=unpack,
         )
+        copies = transfer.copied(source, dest, self.patch.working_dir, options)
+        return self._transferred(copies, link=link and not mode)
+
+    @public
+    def add(
+        self,
+        source: State | PathRef | Document | str | Sequence[State | PathRef | Document | str],
+        dest: str = ".",
+        *,
+        owner: str | None = None,
+        mode: int | str | None = None,
+        exclude: Sequence[str] = (),
+        checksum: str = "",
+        keep_git_dir: bool | None = None,
+        unpack: bool | None = None,
+        link: bool = False,
+    ) -> State:
+        """Copy files with the meaning of ADD in a Dockerfile: also downloads and git repositories.
+
+        Args:
+            source: as for `copy`; a text may also be an http or https URL, or that of a git repository.
+            dest: where to; as for `copy`.
+            owner: as for `copy`.
+            mode: as for `copy`.
+            exclude: patterns of what is left out.
+            checksum: of a download (`sha256:...`), or hex digits that the commit begins with.
+            keep_git_dir: keep `.git` of a repository.
+            unpack: whether to extract archives; by default those of the context, and no downloads.
+            link: as for `copy`.
+
+        Example:
+            >>> from pybuild import image
+            >>> image("alpine").add("https://example.com/tool.tar.gz", "/opt/", unpack=True)
+            <State copy /tool.tar.gz /opt/>
+        """
+        options = transfer.Options(
+            owner=owner,
+            mode=mode,
+            exclude=exclude,
+            unpack=unpack,
+            checksum=checksum,
+            keep_git_dir=keep_git_dir,
+        )
+        copies = transfer.added(source, dest, self.patch.working_dir, options)
+        return self._transferred(copies, link=link and not mode)
+
+    def _transferred(self, copies: Sequence[transfer.Copied], *, link: bool) -> State:
         location = capture()
-        return self._on(fileops.vertex(self._head, [(action, edge) for action in actions], location), location)
+        return self._on(transfer.layer(self._head, copies, location, link=link), location)
 
     @property
     def _workdir(self) -> str | None:

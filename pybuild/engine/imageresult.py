@@ -17,6 +17,7 @@ from pybuild.llb.ops import ExecOp, FileOp, SourceOp
 from pybuild.llb.vertex import Edge, Graph, Vertex
 from pybuild.llb.walk import origin, primary_input
 from pybuild.oci.imageconfig import ContainerConfig, History, ImageConfig, scratch_config, variables
+from pybuild.passes.resolve import DEFAULT_SHELL
 from pybuild.platform import Platform
 from pybuild.protocols import ImagePatch, MetadataResolver
 
@@ -72,9 +73,13 @@ def apply_patch(base: ImageConfig, patch: ImagePatch) -> ImageConfig:
         value = getattr(patch, name)
         if value is not None:
             changes[name] = value
+    changes |= {name: (*(config.shell or DEFAULT_SHELL), *changes[name]) for name in patch.by_shell}
+    changes["args_escaped"] = config.args_escaped or patch.cmd is not None
+    changes["on_build"] = patch.on_build if patch.base is None else (*config.on_build, *patch.on_build)
     if patch.working_dir is not None and not patch.working_dir.startswith("/"):
         changes["working_dir"] = f"{(config.working_dir or '/').rstrip('/')}/{patch.working_dir}"
-    return attrs.evolve(base, config=attrs.evolve(config, **changes))
+    author = base.author if patch.author is None else patch.author
+    return attrs.evolve(base, author=author, config=attrs.evolve(config, **changes))
 
 
 def _merge_env(base: tuple[str, ...], added: Iterable[tuple[str, str]]) -> tuple[str, ...]:

@@ -76,7 +76,10 @@ class MkfileAction(Node):
 
 @node
 class MkdirAction(Node):
-    """Create the directory `path`; with `make_parents` also its parents, and an existing one is no error."""
+    """Create the directory `path`; with `make_parents` also its parents, and an existing one is no error.
+
+    `inherit_owner`: it shall belong to the user of the image that is below; the pass `resolve` looks that up.
+    """
 
     path: str
     mode: int = 0o755
@@ -85,6 +88,7 @@ class MkdirAction(Node):
     output: int = -1
     owner: Owner | None = None
     timestamp: int = UNSET_TIME
+    inherit_owner: bool = False
 
 
 @node

@@ -15,13 +15,15 @@ from __future__ import annotations
 from posixpath import join
 
 from pybuild.errors import UnresolvedError
+from pybuild.llb.construct.files import owner_of
 from pybuild.llb.files import CopyAction, FileAction, MkdirAction, MkfileAction, RmAction, SymlinkAction
 from pybuild.llb.meta import ExecMeta, Inherit
+from pybuild.llb.numbering import bound
 from pybuild.llb.ops import ExecOp, FileOp, SourceOp
 from pybuild.llb.paths import clean
 from pybuild.llb.vertex import Edge, Graph, OutputIndex, Vertex
 from pybuild.llb.walk import primary_input, rewrite
-from pybuild.oci.imageconfig import ImageConfig, scratch_config
+from pybuild.oci.imageconfig import DEFAULT_PATH, ImageConfig, scratch_config
 from pybuild.platform import Platform
 from pybuild.protocols import PassContext, SourceMetadata
 
@@ -56,9 +58,10 @@ class _Resolver:
         if isinstance(op, ExecOp) and op.meta.inherit is not None:
             config = self._config_below(vertex)
             return vertex.replace(op=op.replace(meta=complete_meta(op.meta, op.meta.inherit, config)))
-        if isinstance(op, FileOp) and any(not path.startswith("/") for path in map(_target, op.actions)):
-            cwd = clean(self._config_below(vertex).config.working_dir)
-            return vertex.replace(op=op.replace(actions=tuple(_absolute(action, cwd) for action in op.actions)))
+        if isinstance(op, FileOp) and any(map(_inherits, op.actions)):
+            config = self._config_below(vertex).config
+            actions = (_owned(_absolute(action, clean(config.working_dir)), config.user) for action in op.actions)
+            return vertex.replace(op=op.replace(actions=tuple(actions)))
         return vertex
 
     def _pin(self, vertex: Vertex, op: SourceOp) -> Vertex:
@@ -119,6 +122,8 @@ def complete_meta(meta: ExecMeta, inherit: Inherit, image: ImageConfig) -> ExecM
     """
     config = image.config
     env = image.environment()
+    if image.platform.os != "windows":
+        env.setdefault("PATH", DEFAULT_PATH)
     for item in meta.env:
         name, _, value = item.partition("=")
         env.pop(name, None)  # a variable stands where it was assigned last (client/llb/meta.go)
@@ -131,6 +136,17 @@ def complete_meta(meta: ExecMeta, inherit: Inherit, image: ImageConfig) -> ExecM
         user=meta.user or config.user,
         inherit=None,
     )
+
+
+def _inherits(action: FileAction) -> bool:
+    """Whether an action needs to know the image below."""
+    return not _target(action).startswith("/") or (isinstance(action, MkdirAction) and action.inherit_owner)
+
+
+def _owned(action: FileAction, user: str) -> FileAction:
+    if not isinstance(action, MkdirAction) or not action.inherit_owner:
+        return action
+    return action.replace(owner=bound(owner_of(user), action.input) if user else None, inherit_owner=False)
 
 
 def _target(action: FileAction) -> str:

@@ -1,0 +1,66 @@
+"""The ARGs of a whole Dockerfile: what the parameter of each is by default, wherever it is declared.
+
+A parameter is passed from target to target, so its default must mean the same in all of them: the ARG's own default
+where all declarations agree on a plain text, else None, and each function says what that stands for.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from pybuild.frontend.dockerfile.instructions import Arg, ArgDefinition, Dockerfile
+
+PLATFORM_ARGS: Final = {
+    "TARGETPLATFORM": "str(target_platform())",
+    "TARGETOS": "target_platform().os",
+    "TARGETOSVERSION": "target_platform().os_version",
+    "TARGETARCH": "target_platform().architecture",
+    "TARGETVARIANT": "target_platform().variant",
+    "BUILDPLATFORM": "str(build_platform())",
+    "BUILDOS": "build_platform().os",
+    "BUILDOSVERSION": "build_platform().os_version",
+    "BUILDARCH": "build_platform().architecture",
+    "BUILDVARIANT": "build_platform().variant",
+}
+"""The arguments that every build has, and where a Buildfile finds their values."""
+
+
+@attrs.frozen
+class Arguments:
+    """What is known of all ARGs.
+
+    Attributes:
+        defaults: the default that all declarations of a name agree on; None where they do not.
+        fixed: names that are declared once with a default, or alike everywhere: that default is all there is.
+        global_definitions: the ARGs before the first FROM, by name.
+    """
+
+    defaults: dict[str, str | None]
+    fixed: frozenset[str]
+    global_definitions: dict[str, ArgDefinition]
+
+
+def arguments_of(dockerfile: Dockerfile) -> Arguments:
+    """Look all declarations through."""
+    before = {item.name: item for arg in dockerfile.global_args for item in arg.definitions}
+    found: dict[str, set[str | None]] = {}
+    for arg in dockerfile.global_args:
+        for item in arg.definitions:
+            found.setdefault(item.name, set()).add(item.value)
+    for stage in dockerfile.stages:
+        for command in stage.commands:
+            if isinstance(command, Arg):
+                for item in command.definitions:
+                    inherited = item.value is None and item.name in before
+                    value = before[item.name].value if inherited else item.value
+                    found.setdefault(item.name, set()).add(value)
+    fixed = frozenset(name for name, values in found.items() if len(values) == 1)
+    return Arguments({name: _plain(values) for name, values in found.items()}, fixed, before)
+
+
+def _plain(values: set[str | None]) -> str | None:
+    """The one default, if it is a text without quotes, escapes and variables."""
+    value = next(iter(values)) if len(values) == 1 else None
+    return value if value is not None and not any(character in value for character in "$\\'\"`") else None

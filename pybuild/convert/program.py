@@ -1,0 +1,231 @@
+"""A whole Dockerfile as a Buildfile: one target function per stage."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import attrs
+
+from pybuild.convert.arguments import arguments_of
+from pybuild.convert.function import DEFAULT_PATH, Function
+from pybuild.convert.instructions import calls_of
+from pybuild.convert.layout import Call, call_lines, imports, returned, signature
+from pybuild.convert.literals import literal
+from pybuild.convert.names import Names, identifier
+from pybuild.convert.texts import Texts
+from pybuild.errors import PybuildError
+from pybuild.frontend.dockerfile.dockerfile import parse, parse_trigger
+from pybuild.frontend.dockerfile.instructions import Command, Copy, Onbuild, Run, Stage
+from pybuild.frontend.dockerfile.lower.values import stage_index
+from pybuild.frontend.dockerfile.shellwords import Lexer
+
+_DIRECTIVE = re.compile(r"(?:syntax|escape|check)\s*=", re.IGNORECASE)
+_UNNAMED = "app"
+
+
+def buildfile_text(data: bytes, *, file: str = "Dockerfile", target: str = "") -> str:
+    r"""The Buildfile that makes the same graphs as a Dockerfile.
+
+    Args:
+        data: the Dockerfile.
+        file: what it is called, for errors.
+        target: the stage that is built by default; the last one when empty.
+
+    Raises:
+        FrontendError: the Dockerfile is wrong.
+        ConvertError: an instruction cannot be said in a Buildfile.
+
+    Example:
+        >>> print(buildfile_text(b"FROM alpine\nRUN apk add make\n"))
+        from pybuild import State, image, target
+        <BLANKLINE>
+        <BLANKLINE>
+        @target(default=True)
+        def app() -> State:
+            return image("alpine").run("apk add make")
+        <BLANKLINE>
+    """
+    return _Program(data, file, target).text()
+
+
+@attrs.define(eq=False)
+class _Planned:
+    """A stage, its function, and the stage that it is based on."""
+
+    stage: Stage
+    function: Function
+    base: _Planned | None = None
+    made: bool = False
+
+
+class _Program:
+    def __init__(self, data: bytes, file: str, target: str) -> None:
+        self._file = file
+        self._dockerfile = parse(data, file=file)
+        self._lines = data.decode("utf-8", "replace").splitlines()
+        self._texts = Texts()
+        self._lexer = Lexer(escape=self._dockerfile.escape)
+        self._arguments = arguments_of(self._dockerfile)
+        self._stages: list[_Planned] = []
+        self._target = target
+        self._plan()
+
+    # ------------------------------------------------------------------------------------------------------- planning
+
+    def _plan(self) -> None:
+        names = Names()
+        last = len(self._dockerfile.stages) - 1
+        for number, stage in enumerate(self._dockerfile.stages):
+            wanted = identifier(stage.name) if stage.name else (_UNNAMED if number == last else f"stage_{number}")
+            name = names.new(wanted)
+            function = Function(
+                name=name,
+                shown=stage.name if stage.name and name != stage.name.replace("-", "_") else "",
+                texts=self._texts,
+                arguments=self._arguments,
+                lexer=self._lexer,
+                locals=Names(frozenset()),
+            )
+            self._stages.append(_Planned(stage, function))
+        taken = frozenset(planned.function.name for planned in self._stages)
+        for planned in self._stages:
+            planned.function.locals = Names(taken)
+
+    def _named(self, name: str, before: int) -> _Planned | None:
+        """The stage that a FROM or `from` means: the last one of that name."""
+        found = [each for each in self._stages[:before] if each.stage.name and each.stage.name == name.lower()]
+        return found[-1] if found else None
+
+    # --------------------------------------------------------------------------------------------------------- stages
+
+    def text(self) -> str:
+        for number, planned in enumerate(self._stages):
+            self._write_stage(number, planned)
+        wanted = self._default()
+        bodies = [self._function_lines(planned, default=planned is wanted) for planned in self._stages]
+        helpers = {"State", "target", *self._texts.helpers}
+        head = [*self._header(), *imports(helpers)]
+        return "\n\n\n".join("\n".join(lines) for lines in [head, *bodies]) + "\n"
+
+    def _default(self) -> _Planned:
+        if not self._target:
+            return self._stages[-1]
+        found = self._named(self._target, len(self._stages))
+        if found is None:
+            raise PybuildError(f'there is no stage "{self._target}"')
+        return found
+
+    def _write_stage(self, number: int, planned: _Planned) -> None:
+        function, stage = planned.function, planned.stage
+        base = function.expand_global(stage.base)
+        self._start(number, planned, base)
+        try:
+            for command in self._commands(planned):
+                self._add(number, planned, command)
+        except PybuildError as error:
+            raise error.at([stage.lines.location(self._file)]) if not error.locations else error from None
+        if function.uses_base:
+            assert not isinstance(function.first, str) or function.first
+            first = function.first
+            at = 0
+            shown = call_lines(first, "", "base = ") if isinstance(first, Call) else [f"base = {first}"]
+            function.head[at:at] = []
+            function.head = self._with_base(function.head, shown)
+            function.first = "base"
+
+    def _with_base(self, head: Sequence[str], base: Sequence[str]) -> list[str]:
+        """The statements with that of `base` in front of the first that uses it."""
+        for number, line in enumerate(head):
+            if "base.getenv" in line:
+                start = number - 1 if line.startswith(" ") else number
+                return [*head[:start], *base, *head[start:]]
+        return [*head, *base]
+
+    def _start(self, number: int, planned: _Planned, base: str) -> None:
+        function, stage = planned.function, planned.stage
+        below = self._named(base, number) if base == base.lower() else None
+        if below is not None:
+            planned.base = below
+            function.first = below.function.call(function)
+            function.base_env = below.function.base_env
+            for name, value in below.function.env.items():
+                if self._texts.holes(value):
+                    function.base_env = True
+                else:
+                    function.env[name] = value
+            return
+        if base == "scratch":
+            self._texts.helpers.add("scratch")
+            function.first = Call("scratch")
+            function.base_env = False
+            function.env["PATH"] = DEFAULT_PATH
+            return
+        self._texts.helpers.add("image")
+        call = Call("image", [self._texts.code(base)])
+        if stage.platform:
+            call.add("platform", self._texts.code(function.expand_global(stage.platform)))
+        function.first = call
+
+    def _commands(self, planned: _Planned) -> list[Command]:
+        """The instructions of a stage after the triggers of the stage that it is based on."""
+        triggers: list[Command] = []
+        if planned.base is not None:
+            for command in planned.base.stage.commands:
+                if isinstance(command, Onbuild):
+                    triggers.append(parse_trigger(command.expression, lines=planned.stage.lines, file=self._file))
+        return [*triggers, *planned.stage.commands]
+
+    def _add(self, number: int, planned: _Planned, command: Command) -> None:
+        function = planned.function
+
+        def tree(name: str) -> str:
+            return self._tree(number, function, name, numbered=isinstance(command, Copy), run=isinstance(command, Run))
+
+        calls = calls_of(command, function, tree)
+        if calls:
+            calls[0].comments = self._comments(command)
+        function.calls += calls
+
+    def _tree(self, number: int, function: Function, name: str, *, numbered: bool, run: bool) -> str:
+        index = stage_index(name) if numbered else None
+        found = self._stages[index] if index is not None else self._named(name, number)
+        if found is not None:
+            return found.function.call(function)
+        if name == "scratch":
+            self._texts.helpers.add("scratch")
+            return "scratch()"
+        self._texts.helpers.add("image")
+        return f"image({self._texts.code(name)})"
+
+    # ------------------------------------------------------------------------------------------------------- comments
+
+    def _comments(self, command: Command) -> list[str]:
+        """The comments above an instruction, and those between its lines."""
+        inside = self._lines[command.lines.first - 1 : command.lines.last]
+        if getattr(command, "inline", ()) or getattr(getattr(command, "command", None), "files", ()):
+            inside = []
+        found = [line.strip()[1:].strip() for line in inside if line.lstrip().startswith("#")]
+        return [*command.comments, *[line for line in found if line]]
+
+    def _header(self) -> list[str]:
+        """The comments of what stands before the first stage."""
+        found = [line for arg in self._dockerfile.global_args for line in arg.comments]
+        return [f"# {line}" for line in found if not _DIRECTIVE.match(line)] + ([""] if found else [])
+
+    # ---------------------------------------------------------------------------------------------------------- lines
+
+    def _function_lines(self, planned: _Planned, *, default: bool) -> list[str]:
+        function, stage = planned.function, planned.stage
+        options = [f"name={literal(function.shown)}"] if function.shown else []
+        options += ["default=True"] if default else []
+        decorator = "@target" + (f"({', '.join(options)})" if options else "")
+        comments = [f"# {line}" for line in stage.comments if not _DIRECTIVE.match(line)]
+        head = [f"    {line}" for line in function.head]
+        return [
+            *comments,
+            decorator,
+            *signature(function.name, function.declared()),
+            *head,
+            *returned(function.first, function.calls),
+        ]

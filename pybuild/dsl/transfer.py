@@ -1,0 +1,153 @@
+"""What `copy` and `add` take: paths, other states, documents, and for `add` downloads and git repositories.
+
+Each source becomes one copy action with the flags that the Dockerfile frontend gives to COPY and ADD
+(frontend/dockerfile/dockerfile2llb/convert_copy.go), so that equal copies share one cache whichever way they were
+written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+
+from pybuild.dsl import context, fileops
+from pybuild.dsl.documents import Document
+from pybuild.dsl.paths import PathRef, checked, destination, rooted
+from pybuild.dsl.sourceedge import default_context
+from pybuild.errors import ArgumentError
+from pybuild.llb import construct
+from pybuild.llb.files import CopyAction
+from pybuild.llb.giturl import parse_git_ref
+from pybuild.llb.vertex import Edge
+from pybuild.location import Location
+
+if TYPE_CHECKING:
+    from pybuild.dsl.state import State
+
+Source: TypeAlias = "State | PathRef | Document | str"
+Copied = tuple[CopyAction, "Edge | None"]
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """What all sources of one call share; see `State.copy` and `State.add`."""
+
+    owner: str | None = None
+    mode: int | str | None = None
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    parents: bool = False
+    follow_links: bool = True
+    unpack: bool | None = None
+    checksum: str = ""
+    keep_git_dir: bool | None = None
+
+
+def copied(source: Source | Sequence[Source], dest: str, workdir: str | None, options: Options) -> list[Copied]:
+    """The copies that `copy` makes.
+
+    Raises:
+        ArgumentError: no source, or a value that cannot be.
+    """
+    return [_copy(each, dest, workdir, options) for each in _sources(source, "copy")]
+
+
+def added(source: Source | Sequence[Source], dest: str, workdir: str | None, options: Options) -> list[Copied]:
+    """The copies that `add` makes.
+
+    Raises:
+        ArgumentError: no source, or a value that cannot be.
+        ReferenceFormatError: a URL is wrong.
+    """
+    return [_add(each, dest, workdir, options) for each in _sources(source, "add")]
+
+
+def layer(base: Edge | None, copies: Sequence[Copied], location: Location, *, link: bool) -> Edge | None:
+    """The copies on `base`; with `link` as a layer of their own, which does not depend on what is below."""
+    if not link:
+        return fileops.vertex(base, copies, location)
+    own = fileops.vertex(None, copies, location)
+    return construct.merge([base, own], metadata=context.metadata(), locations=[location])
+
+
+def _sources(source: Source | Sequence[Source], what: str) -> Sequence[Source]:
+    from pybuild.dsl.state import State
+
+    sources = [source] if isinstance(source, State | PathRef | Document | str) else list(source)
+    if not sources:
+        raise ArgumentError(f"{what}(): there is nothing to copy", hint="name at least one path")
+    return sources
+
+
+def _copy(source: Source, dest: str, workdir: str | None, options: Options) -> Copied:
+    from pybuild.dsl.state import State
+
+    if isinstance(source, Document):
+        return _plain(source.path, dest, workdir, options), source.edge()
+    edge: Edge | None
+    if isinstance(source, State):
+        edge, path = source.head, "/"
+    elif isinstance(source, PathRef):
+        edge, path = source.edge, source.path
+    else:
+        edge, path = default_context(), checked(source, "copy(): source")
+    (action,) = fileops.copies(
+        [path],
+        dest,
+        workdir,
+        owner=options.owner,
+        mode=options.mode,
+        include=options.include,
+        exclude=options.exclude,
+        parents=options.parents,
+        follow_links=options.follow_links,
+        unpack=bool(options.unpack),
+    )
+    return action, edge
+
+
+def _add(source: Source, dest: str, workdir: str | None, options: Options) -> Copied:
+    if isinstance(source, str):
+        ref = parse_git_ref(source)
+        if ref is not None and not ref.looks_local:
+            from pybuild.dsl.remotes import git
+
+            tree = git(source, keep_git_dir=bool(options.keep_git_dir), checksum=options.checksum)
+            return _plain("/", dest, workdir, options), tree.head
+        if ref is None and source.startswith(("http://", "https://")):
+            return _download(source, dest, workdir, options)
+    return _copy(source, dest, workdir, attrs.evolve(options, unpack=options.unpack is not False))
+
+
+def _download(url: str, dest: str, workdir: str | None, options: Options) -> Copied:
+    from pybuild.dsl.remotes import http
+
+    name = _filename(url)
+    tree = http(url, filename=name, checksum=options.checksum or None)
+    action = _plain(rooted(name), dest, workdir, options)
+    return action.replace(attempt_unpack=bool(options.unpack)), tree.head
+
+
+def _plain(path: str, dest: str, workdir: str | None, options: Options) -> CopyAction:
+    """A copy of one thing that is known to be there: without wildcards and links."""
+    bits, symbolic = fileops.copy_mode(options.mode)
+    return CopyAction(
+        source=path,
+        dest=destination(workdir, dest),
+        owner=fileops.parse_owner(options.owner),
+        mode=bits,
+        mode_str=symbolic,
+        create_dest_path=True,
+        include_patterns=tuple(options.include),
+        exclude_patterns=tuple(options.exclude),
+    )
+
+
+def _filename(url: str) -> str:
+    """The name that a download gets."""
+    from urllib.parse import unquote, urlsplit
+
+    name = unquote(urlsplit(url).path).rstrip("/").rpartition("/")[2]
+    return name if name not in ("", ".") else "__unnamed__"

@@ -1,0 +1,139 @@
+"""Conversions of the vectors' Dockerfiles: what differs between a Dockerfile's graph and that of its Buildfile.
+
+Both are made for the same arguments and platform with the vectors' fake image resolver, in a session without an id (as
+an engine of this machine has none): the Dockerfile's by the frontend, the Buildfile's by loading what `convert` wrote
+and running the default passes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from pybuild.convert import buildfile_text
+from pybuild.dsl import context
+from pybuild.dsl.buildfile import load_buildfile
+from pybuild.dsl.state import State
+from pybuild.engine.imageresult import result_config
+from pybuild.errors import PybuildError
+from pybuild.frontend.dockerfile.frontend import DockerfileBuild
+from pybuild.frontend.protocols import FrontendResult
+from pybuild.llb.decoded import as_text
+from pybuild.llb.definition import Definition
+from pybuild.llb.marshal import MarshalOptions, marshal
+from pybuild.llb.ops import SourceOp
+from pybuild.llb.vertex import Edge, Graph, Vertex
+from pybuild.oci.imageconfig import dump_image_config, parse_image_config
+from pybuild.passes.pipeline import run_passes
+from pybuild.platform import Platform
+from pybuild.protocols import PassContext, SourceMetadata
+from tests.wire.dockerfiles import FakeHost
+from tests.wire.resolver import Resolver, answer
+
+
+@attrs.frozen
+class FakeLookup:
+    """See protocols.MetadataResolver: answers as the vectors' resolver."""
+
+    resolver: Resolver
+    native: Platform
+
+    def resolve(self, vertex: Vertex, platform: Platform) -> SourceMetadata:
+        """See protocols.MetadataResolver."""
+        op = vertex.op
+        assert isinstance(op, SourceOp)
+        found = answer(self.resolver, op.reference, platform, self.native)
+        pinned = op.identifier if "@" in op.reference else f"{op.identifier}@{found.digest}"
+        return SourceMetadata(
+            identifier=pinned, config=parse_image_config(found.config), document=found.config
+        )
+
+
+def differences(directory: Path, scratch: Path, resolver: Resolver, caps: list[str], *, config: bool) -> list[str]:
+    """What differs; empty when nothing does.
+
+    Args:
+        directory: the case.
+        scratch: an empty directory for the Buildfile.
+        resolver: answers for images.
+        caps: all capabilities of the version.
+        config: compare the image config, too.
+    """
+    path = directory / "opts.json"
+    case = json.loads(path.read_text()) if path.exists() else {}
+    try:
+        return list(_differences(case, directory, scratch, resolver, caps, config=config))
+    except (PybuildError, ExceptionGroup) as error:
+        return [f"{type(error).__name__}: {error}"]
+
+
+def _differences(
+    case: Mapping[str, Any], directory: Path, scratch: Path, resolver: Resolver, caps: list[str], *, config: bool
+) -> Iterator[str]:
+    dockerfile = (directory / "Dockerfile").read_bytes()
+    options = dict(case.get("opts", {}))
+    host = FakeHost(case, dockerfile, resolver, caps)
+    host.session_id = ""
+    build = DockerfileBuild(options, host, dockerfile=dockerfile, labs=case.get("labs", False))
+    results = build.lower()
+    text = buildfile_text(dockerfile)
+    (scratch / "Buildfile.py").write_text(text)
+    ignore = case.get("dockerignore")
+    if ignore is not None:
+        (scratch / ".dockerignore").write_text(ignore)
+    native = host.build_platform
+    for result in results:
+        platform = result.platform or native
+        surroundings = context.Surroundings(platform=platform, native=native, resolver=FakeLookup(resolver, native))
+        wire = MarshalOptions(platform=platform, caps=host.capabilities)
+        expected = marshal(result.head, wire)
+        with context.building(surroundings):
+            state = _state(scratch, options)
+            graph = run_passes(Graph([state.head]), PassContext(platform=platform, resolver=surroundings.resolver))
+            found = marshal(graph.heads[0], wire)
+            yield from _op_differences(expected, found)
+            if config:
+                yield from _config_differences(result, state, graph.heads[0], surroundings)
+
+
+def _state(scratch: Path, options: Mapping[str, str]) -> State:
+    buildfile = load_buildfile(scratch)
+    target = options.get("target") or None
+    wanted = buildfile.target(target)
+    arguments = {key.partition(":")[2]: value for key, value in options.items() if key.startswith("build-arg:")}
+    known = {parameter.name for parameter in wanted.parameters}
+    given = {name: value for name, value in arguments.items() if name.lower() in {each.rstrip("_") for each in known}}
+    return buildfile.state(target, given)
+
+
+def _op_differences(expected: Definition, found: Definition) -> Iterator[str]:
+    if expected.digests == found.digests:
+        return
+    if sorted(expected.digests) == sorted(found.digests):
+        yield "ops: in another order"
+        return
+    import difflib
+
+    lines = difflib.unified_diff(_shown(expected), _shown(found), "dockerfile", "buildfile", lineterm="", n=2)
+    yield "ops:\n" + "\n".join(lines)
+
+
+def _shown(definition: Definition) -> list[str]:
+    plain = Definition(ops=definition.ops)
+    return [line for line in as_text(plain).splitlines() if "sha256:" not in line or "identifier" in line]
+
+
+def _config_differences(
+    result: FrontendResult, state: State, head: Edge | None, surroundings: context.Surroundings
+) -> Iterator[str]:
+    assert surroundings.resolver is not None and surroundings.platform is not None
+    made = result_config(head, state.head, state.patch, surroundings.platform, surroundings.resolver)
+    wanted = json.loads(dump_image_config(parse_image_config(result.config)))
+    got = json.loads(dump_image_config(made))
+    for name in sorted({*wanted, *got}):
+        if wanted.get(name) != got.get(name):
+            yield f"config: {name}: expected {json.dumps(wanted.get(name))}\n   got {json.dumps(got.get(name))}"
