@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pybuild._dockerfile import dockerfile
     from pybuild.dsl.buildfile import load_buildfile
     from pybuild.dsl.documents import Document, document
-    from pybuild.dsl.inherited import build_platform, target_platform
     from pybuild.dsl.mount import Mount
     from pybuild.dsl.mounts import bind, cache, secret, ssh, tmpfs
     from pybuild.dsl.outputs import Output, to_dir, to_docker, to_image, to_none, to_oci, to_registry, to_tar
@@ -39,7 +38,6 @@ _HOME = {
     "pybuild._dockerfile": ("dockerfile",),
     "pybuild.dsl.buildfile": ("load_buildfile",),
     "pybuild.dsl.documents": ("Document", "document"),
-    "pybuild.dsl.inherited": ("build_platform", "target_platform"),
     "pybuild.dsl.mount": ("Mount",),
     "pybuild.dsl.mounts": ("bind", "cache", "secret", "ssh", "tmpfs"),
     "pybuild.dsl.outputs": (

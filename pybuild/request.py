@@ -25,6 +25,27 @@ class Ref:
 
 
 @attrs.frozen(kw_only=True)
+class HistoryStep:
+    """What one call of a definition adds to the history of the image.
+
+    Attributes:
+        kind: `text` stands as it is, `workdir` is completed with the base's directory, in the others `words` are a
+            process, with the base's shell in front where `by_shell` says so.
+        text: the entry, or what stands in front of the process (`RUN |1 VERSION=2`).
+        words: the process.
+        by_shell: the only word is a text for the shell of the image.
+        layer: whether the call makes a layer.
+    """
+
+    kind: Literal["text", "workdir", "run", "list"] = "text"
+    text: str = ""
+    words: tuple[str, ...] = ()
+    by_shell: bool = False
+    layer: bool = False
+    comment: str = "buildkit.dockerfile.v0"
+
+
+@attrs.frozen(kw_only=True)
 class ImagePatch:
     """What a definition changes in the config of the image it descends from; None or empty leaves a member alone.
 
@@ -45,8 +66,12 @@ class ImagePatch:
     cleared: tuple[str, ...] = ()
     on_build: tuple[str, ...] = ()
     author: str | None = None
+    args_escaped: bool = False
+    """A command was set, if only by a stage below: BuildKit notes that its arguments need no shell's quoting."""
     by_shell: tuple[str, ...] = ()
     """Those of `cmd` and `entrypoint` whose only word is a text for the shell of the image."""
+    steps: tuple[HistoryStep, ...] = ()
+    """What the calls that led here add to the history, oldest first."""
     base: ImageConfig | None = None
     """A frontend's image config, which the changes apply to instead of the inherited one; its history is complete."""
     base_steps: int = 0

@@ -27,6 +27,10 @@ PLATFORM_ARGS: Final = {
 """The arguments that every build has, and where a Buildfile finds their values."""
 
 
+STAGE_ARG: Final = "TARGETSTAGE"
+"""Name of the stage that is built."""
+
+
 @attrs.frozen
 class Arguments:
     """What is known of all ARGs.
@@ -34,27 +38,30 @@ class Arguments:
     Attributes:
         defaults: the default that all declarations of a name agree on; None where they do not.
         fixed: names that are declared once with a default, or alike everywhere: that default is all there is.
-        global_definitions: the ARGs before the first FROM, by name.
+        before: the ARGs before the first FROM, in order.
     """
 
     defaults: dict[str, str | None]
     fixed: frozenset[str]
-    global_definitions: dict[str, ArgDefinition]
+    before: tuple[ArgDefinition, ...]
+
+    def is_global(self, name: str) -> bool:
+        """Whether an ARG before the first FROM declares a name."""
+        return any(item.name == name for item in self.before)
 
 
 def arguments_of(dockerfile: Dockerfile) -> Arguments:
     """Look all declarations through."""
-    before = {item.name: item for arg in dockerfile.global_args for item in arg.definitions}
+    before = tuple(item for arg in dockerfile.global_args for item in arg.definitions)
+    last = {item.name: item.value for item in before}
     found: dict[str, set[str | None]] = {}
-    for arg in dockerfile.global_args:
-        for item in arg.definitions:
-            found.setdefault(item.name, set()).add(item.value)
+    for item in before:
+        found.setdefault(item.name, set()).add(item.value)
     for stage in dockerfile.stages:
         for command in stage.commands:
             if isinstance(command, Arg):
                 for item in command.definitions:
-                    inherited = item.value is None and item.name in before
-                    value = before[item.name].value if inherited else item.value
+                    value = last.get(item.name) if item.value is None else item.value
                     found.setdefault(item.name, set()).add(value)
     fixed = frozenset(name for name, values in found.items() if len(values) == 1)
     return Arguments({name: _plain(values) for name, values in found.items()}, fixed, before)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from pybuild.convert.arguments import PLATFORM_ARGS, Arguments
+from pybuild.convert.arguments import PLATFORM_ARGS, STAGE_ARG, Arguments
 from pybuild.convert.layout import Call
 from pybuild.convert.literals import literal
 from pybuild.convert.names import Names, identifier
@@ -24,6 +24,7 @@ class Function:
     Attributes:
         name: in Python.
         shown: what the target is called, where that is another name.
+        wanted: the stage that is built by default, as it is called; "" for one without a name.
         texts: the holes of the whole file.
         arguments: the ARGs of the whole file.
         lexer: reads words.
@@ -37,6 +38,7 @@ class Function:
 
     name: str
     shown: str = ""
+    wanted: str = ""
     texts: Texts
     arguments: Arguments
     lexer: Lexer
@@ -50,7 +52,7 @@ class Function:
     doc: str = ""
     locals: Names = attrs.field(factory=Names)
     uses_base: bool = False
-    _globals: dict[str, str | None] = attrs.field(factory=dict[str, "str | None"])
+    _globals: dict[tuple[str, int], str | None] = attrs.field(factory=dict[tuple[str, int], "str | None"])
     _resolved: dict[tuple[str, str | None], str] = attrs.field(factory=dict[tuple[str, "str | None"], str])
 
     # ------------------------------------------------------------------------------------------------------ variables
@@ -76,7 +78,7 @@ class Function:
             for name in names_in(word):
                 if name not in env and re.fullmatch(r"[A-Za-z_]\w*", name):
                     self.uses_base = True
-                    env[name] = self.texts.hole(f"base.getenv('{name}')")
+                    env[name] = self.texts.hole(f"base.getenv('{name}')", unset=f"base.getenv('{name}', None)")
         return env
 
     # ------------------------------------------------------------------------------------------------------ arguments
@@ -90,7 +92,7 @@ class Function:
     def argument(self, name: str, default: str | None) -> str | None:
         """The value of an ARG of the stage, None when it has none; `default` is as written."""
         if default is None:
-            if name in self.arguments.global_definitions or name in PLATFORM_ARGS:
+            if self.arguments.is_global(name) or name in PLATFORM_ARGS or name == STAGE_ARG:
                 return self.global_value(name, declared=True)
             return self._chosen(name, None)
         return self._chosen(name, self.expand(default))
@@ -103,29 +105,39 @@ class Function:
             value = self.texts.hole(f"({self.texts.code(before)} if {hole.code} is None else {hole.code})")
         self.env[name] = value
 
-    def global_value(self, name: str, *, declared: bool = False) -> str | None:
-        """The value of a variable before the first FROM."""
-        if name in self._globals:
-            return self._globals[name]
-        definition = self.arguments.global_definitions.get(name)
-        value: str | None = None
-        if definition is None or definition.value is None:
-            if name in PLATFORM_ARGS:
-                self.texts.helpers.add("target_platform" if name.startswith("TARGET") else "build_platform")
-                automatic = self.texts.hole(PLATFORM_ARGS[name])
-                value = self._chosen(name, automatic) if declared or definition else automatic
-            elif definition is not None:
-                value = self._chosen(name, None)
-        else:
-            value = self._chosen(name, self._earlier(name, definition.value))
-        self._globals[name] = value
-        return value
+    def global_value(self, name: str, *, end: int | None = None, declared: bool = False) -> str | None:
+        """The value of a variable before the first FROM.
 
-    def _earlier(self, name: str, word: str) -> str:
+        Args:
+            name: of the variable.
+            end: only the first so many ARGs count.
+            declared: whether an ARG of the stage names it.
+        """
+        before = self.arguments.before
+        places = [number for number, item in enumerate(before[:end]) if item.name == name]
+        place = places[-1] if places else -1
+        if (name, place) not in self._globals:
+            self._globals[name, place] = self._global_at(name, place, declared=declared)
+        return self._globals[name, place]
+
+    def _global_at(self, name: str, place: int, *, declared: bool) -> str | None:
+        if place < 0:
+            if name == STAGE_ARG:
+                return self._chosen(name, self.wanted or "default") if declared else self.wanted or "default"
+            if name not in PLATFORM_ARGS:
+                return None
+            self.texts.helpers.add("target_platform" if name.startswith("TARGET") else "build_platform")
+            automatic = self.texts.hole(PLATFORM_ARGS[name])
+            return self._chosen(name, automatic) if declared or self.arguments.is_global(name) else automatic
+        word = self.arguments.before[place].value
+        if word is None:
+            earlier = self.global_value(name, end=place, declared=True)
+            return self._chosen(name, None) if earlier is None else earlier
         if "$" not in word:
-            return self.lexer.word(word, {}).text
-        found = {each: self.global_value(each) for each in names_in(word) if each != name}
-        return self.texts.word(word, {each: text for each, text in found.items() if text is not None}, self.lexer)
+            return self._chosen(name, self.lexer.word(word, {}).text)
+        found = {each: self.global_value(each, end=place) for each in names_in(word)}
+        env = {each: text for each, text in found.items() if text is not None}
+        return self._chosen(name, self.texts.word(word, env, self.lexer))
 
     def _chosen(self, name: str, default: str | None) -> str:
         """The value of an argument with a default: the parameter itself, or a statement that puts the default in."""
@@ -153,7 +165,9 @@ class Function:
         found: list[str] = []
         for name, parameter in self.parameters.items():
             default = self.arguments.defaults.get(name)
-            found.append(f"{parameter}: str | None = None" if default is None else f"{parameter}: str = {literal(default)}")
+            found.append(
+                f"{parameter}: str | None = None" if default is None else f"{parameter}: str = {literal(default)}"
+            )
         return found
 
     def call(self, caller: Function) -> str:

@@ -36,6 +36,7 @@ from pybuild.frontend.dockerfile.instructions import (
     Workdir,
 )
 from pybuild.frontend.dockerfile.lower.args import NOT_IN_ENV
+from pybuild.frontend.dockerfile.lower.ports import parse_port
 from pybuild.frontend.dockerfile.shellwords import Lexer
 
 _HEREDOC = Lexer(plain_quotes=True)
@@ -95,7 +96,7 @@ class _Converter:
             case Label():
                 return [Call("label", self._mapping([(pair.key, pair.value) for pair in command.pairs]))]
             case Workdir():
-                return [Call("workdir", [code(command.path), "create=True"])]
+                return [Call("workdir", [self._texts.path(command.path), "create=True"])]
             case User():
                 return [Call("user", [code(command.user)])]
             case Cmd():
@@ -120,7 +121,9 @@ class _Converter:
                 raise ConvertError(f"{command.keyword} cannot be converted")
 
     def _mapping(self, pairs: Sequence[tuple[str, str]]) -> list[str | list[str]]:
-        coded = [(self._texts.code(key) if self._texts.holes(key) else key, self._texts.code(value)) for key, value in pairs]
+        coded = [
+            (self._texts.code(key) if self._texts.holes(key) else key, self._texts.code(value)) for key, value in pairs
+        ]
         if any(self._texts.holes(key) for key, _ in pairs):
             inside = ", ".join(
                 f"{code if self._texts.holes(key) else literal(key)}: {value}"
@@ -143,7 +146,8 @@ class _Converter:
                 found.append(self._texts.code(expanded_port))
                 continue
             words = self._function.lexer.words(port, self._function.env)
-            found += [literal(word) if not word.isdigit() else str(int(word)) for word in words]
+            ports = [each for word in words for each in parse_port(word)[0]]
+            found += [each.removesuffix("/tcp") if each.endswith("/tcp") else literal(each) for each in ports]
         return list(found)
 
     # -------------------------------------------------------------------------------------------------------- commands
@@ -156,7 +160,9 @@ class _Converter:
             call.add("security", literal(command.security))
         if command.devices:
             self._texts.helpers.add("device")
-            made = [f"device({literal(each.name)}{', required=True' if each.required else ''})" for each in command.devices]
+            made = [
+                f"device({literal(each.name)}{', required=True' if each.required else ''})" for each in command.devices
+            ]
             call.add("devices", f"[{', '.join(made)}]")
         return [call, *mount_calls(command, self._texts, self._tree)]
 
@@ -166,7 +172,8 @@ class _Converter:
         if not line.files:
             if not line.shell_form:
                 return f"[{', '.join(literal(word) for word in words)}]"
-            return self._texts.command(" ".join(words))
+            text = " ".join(words)
+            return self._texts.command(text) if text.strip() else f'["/bin/sh", "-c", {literal(text)}]'
         if announced(words[0]) is None:
             return self._texts.command(words[0] + "".join(f"\n{file.data}{file.name}" for file in line.files))
         file = line.files[0]
@@ -184,7 +191,7 @@ class _Converter:
             self._texts.helpers.add("document")
             sources.append(f"document({literal(inline.path)}, {code(inline.data)})")
         shown = sources[0] if len(sources) == 1 else f"[{', '.join(sources)}]"
-        call = Call(name, [shown, code(command.destination)])
+        call = Call(name, [shown, self._texts.path(command.destination)])
         call.add("owner", code(command.chown) if command.chown else None)
         call.add("mode", code(command.chmod) if command.chmod else None)
         call.add("exclude", f"[{', '.join(map(literal, command.excludes))}]" if command.excludes else None)
@@ -197,7 +204,7 @@ class _Converter:
         return call.add("link", "True" if command.link else None)
 
     def _source(self, command: Add | Copy, path: str) -> str:
-        shown = self._texts.code(path)
+        shown = self._texts.path(path)
         if isinstance(command, Copy) and command.source_stage:
             return f"{self._tree(command.source_stage)}.path({shown})"
         return shown

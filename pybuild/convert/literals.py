@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 _LONG_RUN = re.compile(r"(?<=\S)[ \t]{2,}(?=\S)")
@@ -38,11 +39,8 @@ def block(text: str, prefix: str = "") -> str:
     r"""A text of several lines in triple quotes, its lines as they are; `prefix` is `f` for a text with braces doubled.
 
     Example:
-        >>> print(block("one\ntwo\n"))
-        \"\"\"\
-        one
-        two
-        \"\"\"
+        >>> block("one\ntwo\n").splitlines()[1:3]
+        ['one', 'two']
     """
     inside = "".join(c if c in "\n\t'" else _escaped(c, "") for c in text).replace('"""', '\\"""')
     if inside.endswith('"'):
@@ -64,4 +62,4 @@ def pieces(text: str) -> list[str]:
     """
     cuts = [match.start() for match in _LONG_RUN.finditer(text)]
     bounds = [0, *cuts, len(text)]
-    return [text[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [text[start:end] for start, end in pairwise(bounds)]

@@ -31,7 +31,7 @@ class _Mounts:
             case "ssh":
                 return self._ssh(mount)
             case "tmpfs":
-                call = Call("tmpfs", [self._texts.code(mount.target)])
+                call = Call("tmpfs", [self._texts.path(mount.target)])
                 call.add("size", str(mount.size) if mount.size else None)
                 return call.add("readonly", "True" if mount.readonly else None)
             case _:
@@ -44,18 +44,20 @@ class _Mounts:
             source = self._tree(mount.source_stage) + ("" if whole else f".path({self._texts.code(path)})")
         else:
             source = self._texts.code(path if mount.source else ".")
-        call = Call("bind", [source, self._texts.code(mount.target)])
+        call = Call("bind", [source, self._texts.path(mount.target)])
         return call if mount.readonly else call.add("readonly", "False").add("keep", "False")
 
     def _cache(self, mount: RunMount) -> Call:
         code = self._texts.code
-        call = Call("cache", [code(mount.target)])
+        call = Call("cache", [self._texts.path(mount.target)])
         call.add("id", code(mount.cache_id) if mount.cache_id else None)
         call.add("sharing", literal(mount.sharing) if mount.sharing not in (None, "shared") else None)
-        if mount.source_stage:
-            source = self._tree(mount.source_stage)
-            call.add("source", source if mount.source in ("", "/") else f"{source}.path({code(mount.source)})")
-        self._owner(call, mount)
+        part = mount.source not in ("", "/", ".")
+        if mount.source_stage or part:
+            source = self._tree(mount.source_stage or "scratch")
+            call.add("source", f"{source}.path({code(mount.source)})" if part else source)
+        if not part:  # owner and mode are those of an empty cache
+            self._owner(call, mount)
         return call.add("readonly", "True" if mount.readonly else None)
 
     def _secret(self, mount: RunMount) -> Call:

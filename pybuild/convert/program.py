@@ -21,7 +21,8 @@ from pybuild.frontend.dockerfile.lower.values import stage_index
 from pybuild.frontend.dockerfile.shellwords import Lexer
 
 _DIRECTIVE = re.compile(r"(?:syntax|escape|check)\s*=", re.IGNORECASE)
-_UNNAMED = "app"
+_UNNAMED = ("app", "final")
+"""What the last stage is called where it has no name."""
 
 
 def buildfile_text(data: bytes, *, file: str = "Dockerfile", target: str = "") -> str:
@@ -74,20 +75,26 @@ class _Program:
     # ------------------------------------------------------------------------------------------------------- planning
 
     def _plan(self) -> None:
-        names = Names()
+        names, shown = Names(), set[str]()
         last = len(self._dockerfile.stages) - 1
-        for number, stage in enumerate(self._dockerfile.stages):
-            wanted = identifier(stage.name) if stage.name else (_UNNAMED if number == last else f"stage_{number}")
+        # Of stages with one name the last one keeps it: it is what --target means.
+        named = {identifier(stage.name) for stage in self._dockerfile.stages if stage.name}
+        unnamed = next(name for name in (*_UNNAMED, f"stage_{last}") if name not in named)
+        for number, stage in reversed(list(enumerate(self._dockerfile.stages))):
+            wanted = identifier(stage.name) if stage.name else (unnamed if number == last else f"stage_{number}")
             name = names.new(wanted)
+            is_plain = not stage.name or stage.name in shown or name == stage.name.replace("-", "_")
+            shown.add(stage.name)
             function = Function(
                 name=name,
-                shown=stage.name if stage.name and name != stage.name.replace("-", "_") else "",
+                shown="" if is_plain else stage.name,
+                wanted=self._target or self._dockerfile.stages[last].name,
                 texts=self._texts,
                 arguments=self._arguments,
                 lexer=self._lexer,
                 locals=Names(frozenset()),
             )
-            self._stages.append(_Planned(stage, function))
+            self._stages.insert(0, _Planned(stage, function))
         taken = frozenset(planned.function.name for planned in self._stages)
         for planned in self._stages:
             planned.function.locals = Names(taken)
@@ -171,9 +178,12 @@ class _Program:
         """The instructions of a stage after the triggers of the stage that it is based on."""
         triggers: list[Command] = []
         if planned.base is not None:
-            for command in planned.base.stage.commands:
-                if isinstance(command, Onbuild):
-                    triggers.append(parse_trigger(command.expression, lines=planned.stage.lines, file=self._file))
+            lines = planned.stage.lines
+            triggers += [
+                parse_trigger(command.expression, lines=lines, file=self._file)
+                for command in planned.base.stage.commands
+                if isinstance(command, Onbuild)
+            ]
         return [*triggers, *planned.stage.commands]
 
     def _add(self, number: int, planned: _Planned, command: Command) -> None:

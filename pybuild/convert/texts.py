@@ -26,10 +26,12 @@ class Hole:
     Attributes:
         code: the Python expression.
         nullable: it may be None, which stands for a variable that is not set.
+        unset: the expression that gives None for a variable that is not set, where `code` gives an empty text.
     """
 
     code: str
     nullable: bool = False
+    unset: str = ""
 
 
 class Texts:
@@ -41,9 +43,9 @@ class Texts:
         self.helpers: set[str] = set()
         """Names that the code made here imports from pybuild."""
 
-    def hole(self, code: str, *, nullable: bool = False) -> str:
+    def hole(self, code: str, *, nullable: bool = False, unset: str = "") -> str:
         """A hole as text."""
-        made = Hole(code, nullable)
+        made = Hole(code, nullable, unset)
         number = self._numbers.setdefault(made, len(self._holes))
         if number == len(self._holes):
             self._holes.append(made)
@@ -77,7 +79,8 @@ class Texts:
         found = dict.fromkeys(name for name in names_in(text) if name in env)
         given = ", ".join(f"{literal(name)}: {self.code(env[name], nullable=True)}" for name in found)
         option = f", escape={literal(lexer.escape)}" if lexer.escape != "\\" else ""
-        return f"expand({literal(text)}, {{{given}}}{option})"
+        option += ", quotes=False" if lexer.plain_quotes else ""
+        return f"expand({self.code(text)}, {{{given}}}{option})"
 
     # --------------------------------------------------------------------------------------------------------- python
 
@@ -90,7 +93,9 @@ class Texts:
         """
         hole = self.single(text)
         if hole is not None:
-            return hole.code if nullable or not hole.nullable else f'{hole.code} or ""'
+            if nullable:
+                return hole.unset or hole.code
+            return f'{hole.code} or ""' if hole.nullable else hole.code
         if not _HOLE.search(text):
             return block(text) if is_block(text) else literal(text)
         parts = _HOLE.split(text)
@@ -117,6 +122,12 @@ class Texts:
                 made.append(plain if as_block else escaped(plain, '"'))
         return block("".join(made), "f") if as_block else f'f"{"".join(made)}"'
 
+    def path(self, text: str) -> str:
+        """A path as a Python expression; one that may turn out empty is the present directory."""
+        hole = self.single(text)
+        may_be_empty = hole is not None and (hole.nullable or bool(hole.unset))
+        return f'{hole.code} or "."' if hole is not None and may_be_empty else self.code(text or ".")
+
     def command(self, text: str) -> list[str]:
         """A command text as Python: one expression, or the pieces of an implicit concatenation."""
         if _HOLE.search(text) or is_block(text):
@@ -136,4 +147,4 @@ def _modified(text: str) -> list[str]:
 
 def _fits_in_braces(code: str) -> bool:
     """Whether an expression can stand in an f-string with double quotes (before Python 3.12)."""
-    return not any(character in code for character in "\"\\{}\n#")
+    return not any(character in code for character in '"\\{}\n#')

@@ -56,11 +56,16 @@ class Buildfile(Shown):
             hint = f"name one of: {', '.join(self.targets)}" if self.targets else "decorate a function with @target"
             what = "has no default target" if self.targets else "defines no targets"
             raise TargetError(f"{display_path(str(self.path))} {what}", hint=hint)
-        found = self.targets.get(name) or self.targets.get(name.replace("-", "_"))
+        found = self.targets.get(name) or self.targets.get(name.replace("-", "_")) or self._in_another_case(name)
         if found is None:
             hint = suggestion(name, self.targets) or f"there are: {', '.join(self.targets) or 'none'}"
             raise TargetError(f'there is no target "{name}" in {display_path(str(self.path))}', hint=hint)
         return found
+
+    def _in_another_case(self, name: str) -> Target[...] | None:
+        """The only target of that name but for its case, as `--target` finds stages of a Dockerfile."""
+        found = [each for known, each in self.targets.items() if known.lower() == name.lower()]
+        return found[0] if len(found) == 1 else None
 
     def state(self, name: str | None = None, args: Mapping[str, str] | None = None) -> State:
         """The State of a target.

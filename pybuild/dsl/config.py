@@ -6,18 +6,35 @@ and its result is kept in the link.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import Any, Final
 
 import attrs
 
+from pybuild.dsl import context
 from pybuild.dsl.paths import join
 from pybuild.protocols import ImagePatch
+from pybuild.request import HistoryStep
 
 Change = tuple[str, Any]
 """A member of ImagePatch and what is set (or, for mappings and lists, added)."""
 
-_MAPPINGS = ("labels",)
+_MAPPINGS = ("env", "labels")
+NOT_VARIABLES: Final = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
+"""Arguments that are about the build and never become variables of a step."""
+_PLAIN = (
+    "working_dir",
+    "user",
+    "shell",
+    "entrypoint",
+    "cmd",
+    "stop_signal",
+    "healthcheck",
+    "on_build",
+    "author",
+    "args_escaped",
+)
 _LISTS = ("exposed_ports", "volumes")
 
 
@@ -27,36 +44,69 @@ class Folded:
 
     Attributes:
         patch: those of the image config.
-        variables: of later steps, in the order in which they were assigned last; those of `.arg()` among them.
-        arguments: names of the variables that `.arg()` declared, with their values; None for one without.
+        early: variables of steps that stand before those of the image: arguments of the targets it descends from.
+        kept: variables that stand where the image has them: what those targets set for the image.
+        late: variables in the order in which they were assigned last.
+        arguments: the variables that `.arg()` declared, with their values; None for one without.
+        own_cmd: whether the present target set the command.
+        stage: the target that made the last change.
     """
 
-    patch: ImagePatch = ImagePatch()
-    variables: tuple[tuple[str, str], ...] = ()
+    patch: ImagePatch = attrs.field(factory=ImagePatch)
+    early: tuple[tuple[str, str], ...] = ()
+    kept: tuple[tuple[str, str], ...] = ()
+    late: tuple[tuple[str, str], ...] = ()
     arguments: tuple[tuple[str, str | None], ...] = ()
+    own_cmd: bool = False
+    stage: str = ""
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What steps see, as far as it is known without the image."""
+        found = dict(self.early)
+        for pairs in (self.kept, self.late):
+            _assign(found, dict(pairs))
+        return found
 
 
 class Config:
     """What a state changes in the image config that it descends from. Immutable; `with_change` gives a new one."""
 
-    __slots__ = ("_change", "_folded", "_parent")
+    __slots__ = ("_change", "_folded", "_parent", "_stage", "_step")
 
-    def __init__(self, parent: Config | None, change: Change | None, folded: Folded | None = None) -> None:
+    def __init__(
+        self,
+        parent: Config | None,
+        change: Change | None,
+        folded: Folded | None = None,
+        step: HistoryStep | None = None,
+    ) -> None:
         self._parent = parent
         self._change = change
         self._folded = folded
+        self._step = step
+        self._stage = context.stage_name()
 
-    def with_change(self, member: str, value: object) -> Config:
-        """One more change on top."""
-        return Config(self, (member, value))
+    def with_change(self, member: str, value: object, step: HistoryStep | None = None) -> Config:
+        """One more change on top, with what it adds to the history."""
+        return Config(self, (member, value), step=step)
+
+    def with_step(self, step: HistoryStep) -> Config:
+        """No change of the config, but one more entry of the history."""
+        return Config(self, None, step=step)
 
     @property
     def folded(self) -> Folded:
         """All changes as one value."""
         if self._folded is None:
             self._folded = self._fold()
-            self._parent = self._change = None
+            self._parent = self._change = self._step = None
         return self._folded
+
+    @property
+    def entered(self) -> Folded:
+        """All changes, as the target that is being made finds them."""
+        return _enter(self.folded, context.stage_name())
 
     @property
     def patch(self) -> ImagePatch:
@@ -64,53 +114,113 @@ class Config:
         return self.folded.patch
 
     def _fold(self) -> Folded:
-        changes: list[Change] = []
+        links: list[Config] = []
         link: Config | None = self
         while link is not None and link._folded is None:
-            if link._change is not None:
-                changes.append(link._change)
+            links.append(link)
             link = link._parent
         base = link._folded if link is not None and link._folded is not None else Folded()
-        return _apply(base, changes[::-1])
+        return _apply(base, links[::-1])
 
     def __reduce__(self) -> tuple[object, ...]:
         return Config, (None, None, self.folded)
 
 
-def _apply(base: Folded, changes: list[Change]) -> Folded:
-    before = base.patch
-    values: dict[str, Any] = {name: dict(getattr(before, name)) for name in _MAPPINGS}
-    values |= {name: dict.fromkeys(getattr(before, name)) for name in _LISTS}
-    env, variables, arguments = dict(before.env), dict(base.variables), dict(base.arguments)
-    plain: dict[str, Any] = {"working_dir": before.working_dir, "cmd": before.cmd, "entrypoint": before.entrypoint}
-    plain |= {"on_build": before.on_build, "shell": before.shell}
-    by_shell = set(before.by_shell)
-    for member, value in changes:
-        if member == "env":
-            env.update(value)
-            _assign(variables, value)
+def _enter(folded: Folded, stage: str) -> Folded:
+    """What a stage of a Dockerfile finds of the stage that its FROM names.
+
+    Variables of the image stand in the image's order after the arguments of that stage, its command goes with its
+    entrypoint, and triggers do not pass on (frontend/dockerfile/dockerfile2llb/convert.go).
+    """
+    if stage == folded.stage:
+        return folded
+    early = folded.variables
+    for name, _ in folded.patch.env:
+        early.pop(name, None)
+    return attrs.evolve(
+        folded,
+        patch=attrs.evolve(folded.patch, on_build=()),
+        early=tuple(early.items()),
+        kept=folded.patch.env,
+        late=(),
+        own_cmd=False,
+        stage=stage,
+    )
+
+
+def _apply(base: Folded, links: Sequence[Config]) -> Folded:
+    """The changes of `links` on top, those of each target together."""
+    for stage, group in groupby(links, key=lambda link: link._stage):
+        found = list(group)
+        changes = [link._change for link in found if link._change is not None]
+        steps = [link._step for link in found if link._step is not None]
+        made = _Changes(_enter(base, stage)).applied(changes)
+        base = attrs.evolve(made, patch=attrs.evolve(made.patch, steps=(*made.patch.steps, *steps)))
+    return base
+
+
+class _Changes:
+    """Changes of one target while they are put together."""
+
+    def __init__(self, base: Folded) -> None:
+        before = base.patch
+        self._base = base
+        self._mappings = {name: dict(getattr(before, name)) for name in _MAPPINGS}
+        self._lists = {name: dict.fromkeys(getattr(before, name)) for name in _LISTS}
+        self._late: dict[str, str] = dict(base.late)
+        self._arguments = dict(base.arguments)
+        self._plain: dict[str, Any] = {name: getattr(before, name) for name in _PLAIN}
+        self._by_shell = set(before.by_shell)
+        self._own_cmd = base.own_cmd
+
+    def applied(self, changes: Iterable[Change]) -> Folded:
+        """The result."""
+        for member, value in changes:
+            self._add(member, value)
+        # An entrypoint of one's own resets the command of the base image (Dockerfile reference, ENTRYPOINT).
+        plain = self._plain
+        cleared = ("cmd",) if plain["entrypoint"] is not None and plain["cmd"] is None else ()
+        tuples: dict[str, Any] = {name: tuple(found.items()) for name, found in self._mappings.items()}
+        tuples |= {name: tuple(found) for name, found in self._lists.items()}
+        patch = attrs.evolve(
+            self._base.patch, **plain, **tuples, cleared=cleared, by_shell=tuple(sorted(self._by_shell))
+        )
+        return attrs.evolve(
+            self._base,
+            patch=patch,
+            late=tuple(self._late.items()),
+            arguments=tuple(self._arguments.items()),
+            own_cmd=self._own_cmd,
+        )
+
+    def _add(self, member: str, value: Any) -> None:
+        if member in self._mappings:
+            self._mappings[member].update(value)
+            if member == "env":
+                _assign(self._late, value)
+        elif member in self._lists:
+            self._lists[member].update(value)
         elif member == "arg":
-            arguments.update(value)
-            _assign(variables, {name: text for name, text in value.items() if text is not None})
-        elif member in values:
-            values[member].update(value)
+            self._arguments.update(value)
+            given = {name: text for name, text in value.items() if text is not None and name not in NOT_VARIABLES}
+            _assign(self._late, given)
         elif member == "working_dir":
-            plain[member] = join(plain[member], value)
+            self._plain[member] = value if value.startswith("/") else join(self._plain[member], value)
         elif member == "on_build":
-            plain[member] = (*plain[member], *value)
+            self._plain[member] = (*self._plain[member], *value)
         elif member in ("cmd", "entrypoint"):
-            words, wants_shell = value
-            own = plain["shell"]
-            plain[member] = (*own, *words) if wants_shell and own is not None else words
-            (by_shell.add if wants_shell and own is None else by_shell.discard)(member)
+            self._set_process(member, *value)
         else:
-            plain[member] = value
-    # An entrypoint of one's own resets the command inherited from the base image (Dockerfile reference, ENTRYPOINT).
-    cleared = ("cmd",) if plain["entrypoint"] is not None and plain["cmd"] is None else ()
-    tuples: dict[str, Any] = {name: tuple(values[name].items()) for name in _MAPPINGS}
-    tuples |= {name: tuple(values[name]) for name in _LISTS}
-    patch = attrs.evolve(before, **plain, **tuples, env=tuple(env.items()), cleared=cleared, by_shell=tuple(sorted(by_shell)))
-    return Folded(patch, tuple(variables.items()), tuple(arguments.items()))
+            self._plain[member] = value
+
+    def _set_process(self, member: str, words: tuple[str, ...], wants_shell: bool) -> None:
+        self._plain[member] = words
+        (self._by_shell.add if wants_shell else self._by_shell.discard)(member)
+        if member == "cmd":
+            self._own_cmd = self._plain["args_escaped"] = True
+        elif not self._own_cmd:
+            self._plain["cmd"] = None
+            self._by_shell.discard("cmd")
 
 
 def _assign(variables: dict[str, str], added: Mapping[str, str]) -> None:

@@ -10,34 +10,15 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-import attrs
-
 from pybuild.llb.meta import NO_METADATA, Metadata
-from pybuild.platform import Platform
 from pybuild.protocols import MetadataResolver
 
-@attrs.frozen(kw_only=True)
-class Surroundings:
-    """The build that a definition is made for.
-
-    Attributes:
-        platform: what is built for; None for this machine's.
-        native: what steps run on without emulation; None for this machine's.
-        resolver: looks images up; None for the embedded engine's.
-    """
-
-    platform: Platform | None = None
-    native: Platform | None = None
-    resolver: MetadataResolver | None = None
-
-
-_ALONE = Surroundings()
 STAGE_KEY = "pybuild.stage"
 """Key in a vertex's description: the name of the target whose function made it."""
 
 _directory: ContextVar[Path | None] = ContextVar("pybuild_directory", default=None)
 _stage: ContextVar[Metadata] = ContextVar("pybuild_stage", default=NO_METADATA)
-_build: ContextVar[Surroundings | None] = ContextVar("pybuild_build", default=None)
+_resolver: ContextVar[MetadataResolver | None] = ContextVar("pybuild_resolver", default=None)
 
 
 def in_buildfile() -> bool:
@@ -55,29 +36,19 @@ def metadata() -> Metadata:
     return _stage.get()
 
 
-def platform() -> Platform | None:
-    """The platform that is built for, where somebody said so."""
-    return (_build.get() or _ALONE).platform
-
-
-def native() -> Platform | None:
-    """The platform that steps run on, where somebody said so."""
-    return (_build.get() or _ALONE).native
-
-
 def resolver() -> MetadataResolver | None:
     """What looks images up, where somebody said so."""
-    return (_build.get() or _ALONE).resolver
+    return _resolver.get()
 
 
 @contextmanager
-def building(surroundings: Surroundings) -> Generator[None]:
-    """Within the block, definitions are made for a build."""
-    token = _build.set(surroundings)
+def looking_up(found: MetadataResolver) -> Generator[None]:
+    """Within the block, definitions that ask about an image ask `found`."""
+    token = _resolver.set(found)
     try:
         yield
     finally:
-        _build.reset(token)
+        _resolver.reset(token)
 
 
 @contextmanager
@@ -88,6 +59,11 @@ def within(directory: Path) -> Generator[None]:
         yield
     finally:
         _directory.reset(token)
+
+
+def stage_name() -> str:
+    """The target that is being made; "" outside of targets."""
+    return dict(_stage.get().description).get(STAGE_KEY, "")
 
 
 @contextmanager

@@ -45,7 +45,7 @@ class Document(Shown):
 
 @public
 def document(name: str, text: str) -> Document:
-    """A file with its content, for `copy` and `run`.
+    r"""A file with its content, for `copy` and `run`.
 
     Args:
         name: what the file is called; `copy` into a directory keeps it.
@@ -55,7 +55,7 @@ def document(name: str, text: str) -> Document:
         >>> from pybuild import document, image
         >>> image("nginx").copy(document("app.conf", "server {}"), "/etc/nginx/conf.d/")
         <State copy /app.conf /etc/nginx/conf.d/>
-        >>> image("python:3.12").run(document("hello", "#!/usr/bin/env python3\\nprint('hello')"))
+        >>> image("python:3.12").run(document("hello", "#!/usr/bin/env python3\nprint('hello')"))
         <ExecState /dev/pipes/hello>
     """
     return Document(checked(name, "document(): name"), text, capture())

@@ -113,7 +113,7 @@ def make_directory(path: str, workdir: str | None, *, mode: int, parents: bool, 
 def make_workdir(directory: str, user: str | None) -> MkdirAction:
     """The action of `State.workdir` with `create`: for `user`, None for that of the image."""
     return MkdirAction(
-        path=directory,
+        path=join(None, directory),
         mode=0o755,
         make_parents=True,
         owner=parse_owner(user),
@@ -154,6 +154,21 @@ def removal(path: str, workdir: str | None, *, missing_ok: bool, wildcard: bool)
     if where == "/":
         raise ArgumentError('remove(): the root directory "/" cannot be removed', hint="start from scratch() instead")
     return RmAction(path=where, allow_not_found=missing_ok, allow_wildcard=wildcard)
+
+
+def action_text(action: FileAction) -> str:
+    """What the history says of an action."""
+    match action:
+        case CopyAction():
+            return f"COPY {action.source} {action.dest}"
+        case MkfileAction():
+            return f"WRITE {action.path}"
+        case MkdirAction():
+            return f"MKDIR {action.path}"
+        case SymlinkAction():
+            return f"SYMLINK {action.old_path} {action.new_path}"
+        case RmAction():
+            return f"REMOVE {action.path}"
 
 
 def parse_owner(text: str | None) -> Owner | None:

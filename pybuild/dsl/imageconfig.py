@@ -60,6 +60,12 @@ def process(argv: Sequence[str], what: str, *, by_shell: bool) -> tuple[str, ...
     return tuple(argv)
 
 
+def with_shell(process: tuple[tuple[str, ...], bool], shell: tuple[str, ...] | None) -> tuple[tuple[str, ...], bool]:
+    """A process and whether the image's shell is still to be put in front; `shell` is that of the definition."""
+    words, wanted = process
+    return ((*shell, *words), False) if wanted and shell is not None else process
+
+
 def healthcheck(
     command: str | Sequence[str] | None,
     *,

@@ -1,17 +1,17 @@
-"""What a definition may ask of the build around it while it is made: the variables of base images, the platforms.
+"""What a definition may ask of the images that it starts from while it is made: their variables.
 
 Images are looked up through the resolver of the block (`context.looking_up`), or the embedded engine's.
 """
 
 from __future__ import annotations
 
-from pybuild._boundary import public
 from pybuild.dsl import context
+from pybuild.dsl.platforms import target_platform
 from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Edge
 from pybuild.llb.walk import origin
 from pybuild.oci.imageconfig import DEFAULT_PATH, scratch_config
-from pybuild.platform import Platform, host_platform
+from pybuild.platform import Platform
 from pybuild.protocols import MetadataResolver
 
 
@@ -39,27 +39,3 @@ def _resolver() -> MetadataResolver:
 
         return image_lookup()
     return found
-
-
-@public
-def target_platform() -> Platform:
-    """The platform that is built for: that of `--platform`, or this machine's.
-
-    Example:
-        >>> from pybuild import image, target_platform
-        >>> image("golang:1.24").env(GOARCH=target_platform().architecture)
-        <State golang:1.24>
-    """
-    return context.platform() or host_platform()
-
-
-@public
-def build_platform() -> Platform:
-    """The platform that steps run on without emulation: this machine's.
-
-    Example:
-        >>> from pybuild import build_platform, image
-        >>> image("golang:1.24", platform=build_platform())
-        <State golang:1.24>
-    """
-    return context.native() or host_platform()

@@ -97,16 +97,14 @@ def cache(
             raise ArgumentError("cache(): uid, gid and mode describe an empty cache, but source is given")
         edge, selector = _owned_directory(edge, uid, gid, mode, location), "/cache"
     # The namespace of cache ids is empty, hence the slash in front (frontend/dockerfile/dockerfile2llb).
-    cache_id = "/" + (clean if id is None else checked(id, "cache(): id"))
+    cache_id = "/" + (posixpath.normpath(target) if id is None else checked(id, "cache(): id"))
     spec = mounts.CacheMount(
         target=clean, cache_id=cache_id, sharing=_SHARING[sharing], selector=selector, readonly=readonly
     )
     return Mount(spec=spec, edge=edge, location=location)
 
 
-def _owned_directory(
-    base: Edge | None, uid: int | None, gid: int | None, mode: int | None, location: Location
-) -> Edge:
+def _owned_directory(base: Edge | None, uid: int | None, gid: int | None, mode: int | None, location: Location) -> Edge:
     """BuildKit gives a cache an owner by letting it start from a directory that is made for it."""
     action = MkdirAction(
         path="/cache",
@@ -163,7 +161,7 @@ def secret(
 
 @public
 def ssh(
-    id: str = "default",  # noqa: A002  # the word of the field
+    id: str = "",  # noqa: A002  # the word of the field
     *,
     target: str | None = None,
     required: bool = True,
@@ -174,7 +172,7 @@ def ssh(
     """The socket of an ssh agent that the caller forwards; `SSH_AUTH_SOCK` points to the first one of a step.
 
     Args:
-        id: which agent.
+        id: which agent; the default one when empty.
         target: path of the socket.
         required: whether the step fails without it.
         uid: owner of the socket.
@@ -188,7 +186,7 @@ def ssh(
     """
     spec = mounts.SshMount(
         target=SSH_TARGET if target is None else _target(target),
-        agent_id=checked(id, "ssh(): id"),
+        agent_id=id,
         uid=not_negative(uid, "ssh(): uid"),
         gid=not_negative(gid, "ssh(): gid"),
         mode=permission_bits(mode, "ssh(): mode") & 0o777,
@@ -230,4 +228,5 @@ def _target(text: str) -> str:
     clean = posixpath.normpath(text)
     if rooted(clean) == "/" and clean.startswith(("/", "..")):
         raise ArgumentError(f'"{text}" cannot be a mount target', hint="it is the root file system of the step")
-    return clean.replace("//", "/", 1) if clean.startswith("//") else clean
+    # BuildKit cleans relative targets only.
+    return text if text.startswith("/") and not text.startswith("//") else clean.replace("//", "/", 1)

@@ -32,6 +32,7 @@ class PathRef(Shown):
 
     edge: Edge | None
     path: str
+    written: str = attrs.field(default="", eq=False)
 
     def __repr__(self) -> str:
         from pybuild.llb.vertex import summary

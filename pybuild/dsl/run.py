@@ -16,6 +16,7 @@ from pybuild.dsl import context
 from pybuild.dsl.checks import check_variable
 from pybuild.dsl.config import Folded
 from pybuild.dsl.documents import Document
+from pybuild.dsl.history import run_step
 from pybuild.dsl.mount import SSH_TARGET, Mount
 from pybuild.dsl.paths import join
 from pybuild.dsl.sizes import size_in_bytes
@@ -34,6 +35,7 @@ from pybuild.llb.meta import (
 from pybuild.llb.vertex import Edge, Vertex
 from pybuild.location import Location
 from pybuild.platform import Platform
+from pybuild.request import HistoryStep
 
 Network: TypeAlias = Literal["sandbox", "host", "none"]
 Security: TypeAlias = Literal["sandbox", "insecure"]
@@ -56,6 +58,7 @@ class Run:
     platform: Platform | None
     metadata: Metadata
     location: Location
+    step: HistoryStep
     attached: tuple[tuple[Mount, Location], ...] = ()
 
     def vertex(self) -> Vertex:
@@ -140,11 +143,11 @@ def make_run(
 ) -> Run:
     """A run on top of `base`; what is not said here comes from `config`."""
     patch = config.patch
-    variables = dict(config.variables)
+    late = dict(config.late)
     for name, text in (env or {}).items():
         check_variable(name, "run(): env name")
-        variables.pop(name, None)
-        variables[name] = text
+        late.pop(name, None)
+        late[name] = text
     script: tuple[tuple[Mount, Location], ...] = ()
     if isinstance(command, Document):
         script = ((_script_mount(command), location),)
@@ -155,11 +158,11 @@ def make_run(
         raise ArgumentError("run(): valid_exit_codes must not be empty")
     meta = ExecMeta(
         args=args,
-        env=tuple([f"{name}={text}" for name, text in variables.items()]),
+        env=tuple([f"{name}={text}" for name, text in (*config.early, *config.kept, *late.items())]),
         cwd=(patch.working_dir or "") if workdir is None else join(patch.working_dir, workdir),
         user=(patch.user or "") if user is None else user,
         valid_exit_codes=() if codes == (0,) else codes,
-        inherit=Inherit(shell=by_shell),
+        inherit=Inherit(shell=by_shell, early=len(config.early), kept=len(config.kept)),
     )
     return Run(
         base=base,
@@ -169,6 +172,7 @@ def make_run(
         platform=platform,
         metadata=metadata,
         location=location,
+        step=run_step(args, config.arguments, config.variables, by_shell=by_shell),
         attached=script,
     )
 

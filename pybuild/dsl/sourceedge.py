@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pybuild import ignorefile
 from pybuild.dsl import context
+from pybuild.ignorefile import NAME as IGNORE_FILE
+from pybuild.ignorefile import parse_ignore_file
 from pybuild.llb import construct
 from pybuild.llb.gojson import go_json
 from pybuild.llb.meta import Constraints
@@ -28,10 +29,10 @@ def context_attrs(directory: Path) -> dict[str, str]:
     """The attributes of the build context, as the Dockerfile frontend has them: what its `.dockerignore` leaves out."""
     attrs = {"local.sharedkeyhint": DEFAULT_CONTEXT}
     try:
-        text = (directory / ignorefile.NAME).read_text("utf-8", "surrogateescape")
+        text = (directory / IGNORE_FILE).read_text("utf-8", "surrogateescape")
     except OSError:
         return attrs
-    patterns = ignorefile.parse_ignore_file(text)
+    patterns = parse_ignore_file(text)
     return {**attrs, "local.excludepatterns": go_json(patterns)} if patterns else attrs
 
 

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from pybuild._boundary import public
 from pybuild.dsl import context
 from pybuild.dsl.config import EMPTY
+from pybuild.dsl.history import own_step
 from pybuild.dsl.paths import StrPath, checked
 from pybuild.dsl.sourceedge import DEFAULT_CONTEXT, context_attrs, source_edge
 from pybuild.dsl.state import State
@@ -92,8 +93,8 @@ def local(
     base = context.base_directory()
     directory = Path(os.path.normpath(base / path))
     label = _name_of(directory, base) if name is None else checked(name, "local(): name")
-    if label == DEFAULT_CONTEXT and not attrs:
-        attrs = context_attrs(directory)
+    if label == DEFAULT_CONTEXT:
+        attrs = {**context_attrs(directory), **attrs}
     return _source(f"local://{label}", attrs, capture(), directory=directory)
 
 
@@ -143,7 +144,8 @@ def merge(*states: State) -> State:
         return scratch()
     first, location = filled[0], capture()
     edge = construct.merge([state.head for state in filled], metadata=context.metadata(), locations=[location])
-    return State._make(edge, first._config, first.platform, location)
+    config = first._config if len(filled) < 2 else first._config.with_step(own_step("MERGE"))
+    return State._make(edge, config, first.platform, location)
 
 
 @public

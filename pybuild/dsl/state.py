@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, NoReturn, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, NoReturn, ParamSpec, Self, TypeVar, overload
 
 import attrs
 
 from pybuild._boundary import public
 from pybuild.digest import Digest, digest_of
-from pybuild.dsl import fileops, transfer
+from pybuild.dsl import fileops, history, imageconfig, transfer
 from pybuild.dsl.buildable import Buildable
 from pybuild.dsl.config import EMPTY, Config, Folded
 from pybuild.dsl.configurable import Configurable
@@ -27,6 +27,8 @@ from pybuild.dsl.laststep import LastStep
 from pybuild.dsl.mount import Mount
 from pybuild.dsl.paths import PathRef, checked, join, rooted
 from pybuild.dsl.run import Run, make_run, run_metadata
+from pybuild.dsl.transfer import Sources, Word
+from pybuild.dsl.transfercalls import TransferCalls
 from pybuild.errors import ArgumentError, DefinitionError
 from pybuild.llb.files import FileAction
 from pybuild.llb.meta import Metadata
@@ -37,6 +39,7 @@ from pybuild.llb.vertex import Edge, OutputIndex, Vertex
 from pybuild.location import Location, capture
 from pybuild.platform import Platform
 from pybuild.protocols import ImagePatch
+from pybuild.request import HistoryStep
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,7 +51,9 @@ class ChainError(DefinitionError, AttributeError):
     code = "chain"
 
 
-class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspectable, Buildable):
+class State(
+    Configurable["State"], FileCalls["State"], TransferCalls["State"], LastStep["State"], Inspectable, Buildable
+):
     """A file system that the build would make, with the image config that goes with it.
 
     States are made by `image`, `scratch`, `local` and the other sources, and by the methods here. They are immutable
@@ -98,13 +103,17 @@ class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspec
             user=config.user or None,
             shell=config.shell or None,
         )
-        return State._make(head, Config(None, None, Folded(inherited, inherited.env)), platform, capture())
+        return State._make(head, Config(None, None, Folded(inherited, late=inherited.env)), platform, capture())
 
-    def _on(self, head: Edge | None, location: Location) -> State:
-        return State._make(head, self._config, self._platform, location)
+    def _on(self, head: Edge | None, location: Location, step: HistoryStep | None = None) -> State:
+        config = self._config if step is None else self._config.with_step(step)
+        return State._make(head, config, self._platform, location)
 
-    def _with(self, member: str, value: object) -> State:
-        return State._make(self._head, self._config.with_change(member, value), self._platform, capture())
+    def _with(self, member: str, value: Any) -> State:
+        if member in ("cmd", "entrypoint"):
+            value = imageconfig.with_shell(value, self.patch.shell)
+        config = self._config.with_change(member, value, history.config_step(member, value))
+        return State._make(self._head, config, self._platform, capture())
 
     # ---------------------------------------------------------------------------------------------- one vertex each
 
@@ -154,7 +163,7 @@ class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspec
         location = capture()
         run = make_run(
             self._head,
-            self._config.folded,
+            self._config.entered,
             self._platform,
             command,
             env=env,
@@ -168,7 +177,7 @@ class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspec
             location=location,
         )
         attached = tuple(mounts)
-        return ExecState._of(run.attach(attached, location) if attached else run, self._config)
+        return ExecState._of(run.attach(attached, location) if attached else run, self._config.with_step(run.step))
 
     @public
     def call(self, function: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> ExecState:
@@ -190,8 +199,8 @@ class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspec
         """
         from pybuild.dsl.pyfunc import make_call
 
-        run = make_call(self._head, self._config.folded, self._platform, function, args, kwargs, capture())
-        return ExecState._of(run, self._config)
+        run = make_call(self._head, self._config.entered, self._platform, function, args, kwargs, capture())
+        return ExecState._of(run, self._config.with_step(run.step))
 
     @public
     def workdir(self, path: str, *, create: bool = False) -> State:
@@ -208,15 +217,22 @@ class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspec
             >>> image("alpine").workdir("/src", create=True)
             <State mkdir /src>
         """
-        state = self._with("working_dir", checked(path, "workdir(): path"))
-        directory = state.patch.working_dir
-        if not create or directory == "/":
+        location = capture()
+        changed = self._config.with_change("working_dir", checked(path, "workdir(): path"))
+        directory = changed.patch.working_dir or "/"
+        step = history.workdir_step(directory, layer=create and directory != "/")
+        state = State._make(self._head, self._config.with_change("working_dir", path, step), self._platform, location)
+        if not step.layer:
             return state
-        action = fileops.make_workdir(directory or ".", self.patch.user)
-        return state._changed(action)
+        action = fileops.make_workdir(directory, self.patch.user)
+        return state._on(fileops.vertex(self._head, [(action, None)], location), location)
 
+    @overload
+    def getenv(self, name: str, default: str = "") -> str: ...
+    @overload
+    def getenv(self, name: str, default: None) -> str | None: ...
     @public
-    def getenv(self, name: str, default: str = "") -> str:
+    def getenv(self, name: str, default: str | None = "") -> str | None:
         """The value of a variable that later steps would see.
 
         What the chain does not set is looked up in the image at once, so that it can be part of other values; nothing
@@ -234,108 +250,18 @@ class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspec
             >>> scratch().env(HOME="/root").getenv("HOME")
             '/root'
         """
-        known = dict(self._config.folded.variables)
+        known = self._config.folded.variables
         if name in known:
             return known[name]
         from pybuild.dsl.inherited import inherited_variables
 
         return inherited_variables(self._head, self._platform).get(name, default)
 
-    @public
-    def copy(
-        self,
-        source: State | PathRef | Document | str | Sequence[State | PathRef | Document | str],
-        dest: str = ".",
-        *,
-        owner: str | None = None,
-        mode: int | str | None = None,
-        include: Sequence[str] = (),
-        exclude: Sequence[str] = (),
-        parents: bool = False,
-        follow_links: bool = True,
-        unpack: bool = False,
-        link: bool = False,
-    ) -> State:
-        """Copy files, with the meaning of COPY in a Dockerfile.
-
-        Args:
-            source: text for a path (wildcards allowed) in the default local context, which is the directory of the
-                Buildfile; a path of another state; a state for all of it; a document; or a list of such.
-            dest: where to; a trailing `/` says that it is a directory. Relative to the working directory.
-            owner: `user[:group]` of everything copied; root by default for the local context.
-            mode: permission bits, or symbolic text such as `u=rwX,go=rX`.
-            include: patterns; only what matches is copied.
-            exclude: patterns of what is left out.
-            parents: keep the source's parent directories below `dest`.
-            follow_links: copy what a link that is the source points to; False copies the link.
-            unpack: extract the source when it is an archive.
-            link: make a layer that does not depend on what is below, so that it stays cached when that changes;
-                without effect where `mode` is given, as in a Dockerfile.
-
-        Example:
-            >>> from pybuild import image, scratch
-            >>> built = image("golang:1.24").run("go build -o /out/app .")
-            >>> scratch().copy(built.path("/out/app"), "/app")
-            <State copy /out/app /app>
-        """
-        options = transfer.Options(
-            owner=owner,
-            mode=mode,
-            include=include,
-            exclude=exclude,
-            parents=parents,
-            follow_links=follow_links,
-            unpack=unpack,
-        )
-        copies = transfer.copied(source, dest, self.patch.working_dir, options)
-        return self._transferred(copies, link=link and not mode)
-
-    @public
-    def add(
-        self,
-        source: State | PathRef | Document | str | Sequence[State | PathRef | Document | str],
-        dest: str = ".",
-        *,
-        owner: str | None = None,
-        mode: int | str | None = None,
-        exclude: Sequence[str] = (),
-        checksum: str = "",
-        keep_git_dir: bool | None = None,
-        unpack: bool | None = None,
-        link: bool = False,
-    ) -> State:
-        """Copy files with the meaning of ADD in a Dockerfile: also downloads and git repositories.
-
-        Args:
-            source: as for `copy`; a text may also be an http or https URL, or that of a git repository.
-            dest: where to; as for `copy`.
-            owner: as for `copy`.
-            mode: as for `copy`.
-            exclude: patterns of what is left out.
-            checksum: of a download (`sha256:...`), or hex digits that the commit begins with.
-            keep_git_dir: keep `.git` of a repository.
-            unpack: whether to extract archives; by default those of the context, and no downloads.
-            link: as for `copy`.
-
-        Example:
-            >>> from pybuild import image
-            >>> image("alpine").add("https://example.com/tool.tar.gz", "/opt/", unpack=True)
-            <State copy /tool.tar.gz /opt/>
-        """
-        options = transfer.Options(
-            owner=owner,
-            mode=mode,
-            exclude=exclude,
-            unpack=unpack,
-            checksum=checksum,
-            keep_git_dir=keep_git_dir,
-        )
-        copies = transfer.added(source, dest, self.patch.working_dir, options)
-        return self._transferred(copies, link=link and not mode)
-
-    def _transferred(self, copies: Sequence[transfer.Copied], *, link: bool) -> State:
+    def _transferred(self, word: Word, source: Sources, dest: str, options: transfer.Options, *, link: bool) -> State:
         location = capture()
-        return self._on(transfer.layer(self._head, copies, location, link=link), location)
+        copies = transfer.copies(word, source, dest, self.patch.working_dir, options)
+        step = transfer.step(word, source, dest, options)
+        return self._on(transfer.layer(self._head, copies, location, link=link), location, step)
 
     @property
     def _workdir(self) -> str | None:
@@ -343,7 +269,8 @@ class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspec
 
     def _changed(self, action: FileAction) -> State:
         location = capture()
-        return self._on(fileops.vertex(self._head, [(action, None)], location), location)
+        step = history.own_step(fileops.action_text(action))
+        return self._on(fileops.vertex(self._head, [(action, None)], location), location, step)
 
     # -------------------------------------------------------------------------------- composition and selection
 
@@ -376,7 +303,7 @@ class State(Configurable["State"], FileCalls["State"], LastStep["State"], Inspec
         front, mark, rest = checked(path, "path(): path").partition("/./")
         start = rooted(front or mark or "/", self.patch.working_dir or "/").rstrip("/")
         whole = f"{start}/./{rooted(rest)[1:]}" if mark and rest else (start or "/")
-        return PathRef(self._head, whole + _kept_end(path))
+        return PathRef(self._head, whole + _kept_end(path), path)
 
     def _last_step(self) -> Vertex | None:
         return None if self._head is None else self._head.vertex

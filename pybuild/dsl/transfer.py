@@ -7,12 +7,13 @@ written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
-from pybuild.dsl import context, fileops
+from pybuild.dsl import context, fileops, history
 from pybuild.dsl.documents import Document
 from pybuild.dsl.paths import PathRef, checked, destination, rooted
 from pybuild.dsl.sourceedge import default_context
@@ -22,11 +23,14 @@ from pybuild.llb.files import CopyAction
 from pybuild.llb.giturl import parse_git_ref
 from pybuild.llb.vertex import Edge
 from pybuild.location import Location
+from pybuild.request import HistoryStep
 
 if TYPE_CHECKING:
     from pybuild.dsl.state import State
 
 Source: TypeAlias = "State | PathRef | Document | str"
+Sources: TypeAlias = "Source | Sequence[Source]"
+Word = Literal["COPY", "ADD"]
 Copied = tuple[CopyAction, "Edge | None"]
 
 
@@ -45,23 +49,30 @@ class Options:
     keep_git_dir: bool | None = None
 
 
-def copied(source: Source | Sequence[Source], dest: str, workdir: str | None, options: Options) -> list[Copied]:
-    """The copies that `copy` makes.
-
-    Raises:
-        ArgumentError: no source, or a value that cannot be.
-    """
-    return [_copy(each, dest, workdir, options) for each in _sources(source, "copy")]
-
-
-def added(source: Source | Sequence[Source], dest: str, workdir: str | None, options: Options) -> list[Copied]:
-    """The copies that `add` makes.
+def copies(word: Word, source: Sources, dest: str, workdir: str | None, options: Options) -> list[Copied]:
+    """The copies that `copy` and `add` make.
 
     Raises:
         ArgumentError: no source, or a value that cannot be.
         ReferenceFormatError: a URL is wrong.
     """
-    return [_add(each, dest, workdir, options) for each in _sources(source, "add")]
+    one = _add if word == "ADD" else _copy
+    context_edge = functools.cache(default_context)  # all paths of a call are of one vertex
+    return [one(each, dest, workdir, options, context_edge) for each in _listed(source, word)]
+
+
+def step(word: Word, source: Sources, dest: str, options: Options) -> HistoryStep:
+    """The entry of the history."""
+    names = [_written(each) for each in _listed(source, word)]
+    return history.transfer_step(word, names, dest, owner=options.owner, mode=options.mode, parents=options.parents)
+
+
+def _written(source: Source) -> str:
+    if isinstance(source, str):
+        return source
+    if isinstance(source, Document):
+        return f"<<{source.name}"
+    return (source.written or source.path) if isinstance(source, PathRef) else "/"
 
 
 def layer(base: Edge | None, copies: Sequence[Copied], location: Location, *, link: bool) -> Edge | None:
@@ -72,16 +83,16 @@ def layer(base: Edge | None, copies: Sequence[Copied], location: Location, *, li
     return construct.merge([base, own], metadata=context.metadata(), locations=[location])
 
 
-def _sources(source: Source | Sequence[Source], what: str) -> Sequence[Source]:
+def _listed(source: Sources, word: Word) -> Sequence[Source]:
     from pybuild.dsl.state import State
 
     sources = [source] if isinstance(source, State | PathRef | Document | str) else list(source)
     if not sources:
-        raise ArgumentError(f"{what}(): there is nothing to copy", hint="name at least one path")
+        raise ArgumentError(f"{word.lower()}(): there is nothing to copy", hint="name at least one path")
     return sources
 
 
-def _copy(source: Source, dest: str, workdir: str | None, options: Options) -> Copied:
+def _copy(source: Source, dest: str, workdir: str | None, options: Options, context_edge: Callable[[], Edge]) -> Copied:
     from pybuild.dsl.state import State
 
     if isinstance(source, Document):
@@ -92,7 +103,7 @@ def _copy(source: Source, dest: str, workdir: str | None, options: Options) -> C
     elif isinstance(source, PathRef):
         edge, path = source.edge, source.path
     else:
-        edge, path = default_context(), checked(source, "copy(): source")
+        edge, path = context_edge(), checked(source, "copy(): source")
     (action,) = fileops.copies(
         [path],
         dest,
@@ -108,7 +119,7 @@ def _copy(source: Source, dest: str, workdir: str | None, options: Options) -> C
     return action, edge
 
 
-def _add(source: Source, dest: str, workdir: str | None, options: Options) -> Copied:
+def _add(source: Source, dest: str, workdir: str | None, options: Options, context_edge: Callable[[], Edge]) -> Copied:
     if isinstance(source, str):
         ref = parse_git_ref(source)
         if ref is not None and not ref.looks_local:
@@ -118,7 +129,7 @@ def _add(source: Source, dest: str, workdir: str | None, options: Options) -> Co
             return _plain("/", dest, workdir, options), tree.head
         if ref is None and source.startswith(("http://", "https://")):
             return _download(source, dest, workdir, options)
-    return _copy(source, dest, workdir, attrs.evolve(options, unpack=options.unpack is not False))
+    return _copy(source, dest, workdir, attrs.evolve(options, unpack=options.unpack is not False), context_edge)
 
 
 def _download(url: str, dest: str, workdir: str | None, options: Options) -> Copied:

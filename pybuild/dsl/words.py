@@ -8,7 +8,7 @@ from pybuild._boundary import public
 
 
 @public
-def expand(text: str, variables: Mapping[str, str | None], *, escape: str = "\\") -> str:
+def expand(text: str, variables: Mapping[str, str | None], *, escape: str = "\\", quotes: bool = True) -> str:
     """A word as a Dockerfile reads it: `$NAME` and `${NAME...}` replaced, quotes removed.
 
     All modifiers of the Dockerfile reference work: `${NAME:-word}`, `${NAME%pattern}`, `${NAME/pattern/text}` and so
@@ -18,6 +18,7 @@ def expand(text: str, variables: Mapping[str, str | None], *, escape: str = "\\"
         text: the word.
         variables: values by name.
         escape: the escape character.
+        quotes: False takes quotes for characters as all others, as in the text of a heredoc.
 
     Raises:
         FrontendError: bad quotes or `${...}`, or `${NAME:?}` of a variable that is not set.
@@ -30,4 +31,4 @@ def expand(text: str, variables: Mapping[str, str | None], *, escape: str = "\\"
     from pybuild.frontend.dockerfile.shellwords import Lexer
 
     known = {name: value for name, value in variables.items() if value is not None}
-    return Lexer(escape=escape).word(text, known).text
+    return Lexer(escape=escape, plain_quotes=not quotes).word(text, known).text

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from pybuild.engine.imageresult import layer_history, result_config
+from pybuild.engine.imageresult import has_whole_history, layer_history, result_config
 from pybuild.errors import CapabilityError
 from pybuild.frontend.dockerfile.dialect import PLAIN, Dialect, dialect_of
 from pybuild.frontend.dockerfile.directives import detect_syntax
@@ -99,7 +99,7 @@ def _described(host: EmbeddedHost, head: Edge | None, patch: ImagePatch) -> str:
 
 def _history(head: Edge | None, patch: ImagePatch) -> tuple[History, ...]:
     """What the steps of a result add to the history that it inherits, where the config does not tell it already."""
-    return layer_history(head) if patch.base is None else ()
+    return () if has_whole_history(head, patch) else layer_history(head)
 
 
 class _Silent:

@@ -7,19 +7,22 @@ frontend does with its `image` while it converts instructions (frontend/dockerfi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import posixpath
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
 
+from pybuild.frontend.dockerfile.lower.gojson import quote_list
 from pybuild.llb.files import CopyAction, MkdirAction, MkfileAction, RmAction, SymlinkAction
 from pybuild.llb.ops import ExecOp, FileOp, SourceOp
 from pybuild.llb.vertex import Edge, Graph, Vertex
 from pybuild.llb.walk import origin, primary_input
-from pybuild.oci.imageconfig import ContainerConfig, History, ImageConfig, scratch_config, variables
+from pybuild.oci.imageconfig import DEFAULT_PATH, ContainerConfig, History, ImageConfig, scratch_config, variables
 from pybuild.passes.resolve import DEFAULT_SHELL
 from pybuild.platform import Platform
 from pybuild.protocols import ImagePatch, MetadataResolver
+from pybuild.request import HistoryStep
 
 COMMENT = "pybuild"
 
@@ -45,11 +48,48 @@ def result_config(
         platform: of the build.
         resolver: looks up what is inherited.
     """
-    if patch.base is None:
-        return apply_patch(base_config(head, platform, resolver), patch)
-    config = apply_patch(patch.base, patch)
-    own = layer_history(written)[patch.base_steps :]
+    base = base_config(head, platform, resolver) if patch.base is None else patch.base
+    config = apply_patch(base, patch)
+    if is_told(written, patch):
+        own = told_history(patch.steps, base)
+    else:
+        own = layer_history(written)[patch.base_steps :] if patch.base is not None else ()
     return attrs.evolve(config, history=(*config.history, *own))
+
+
+def is_told(written: Edge | None, patch: ImagePatch) -> bool:
+    """Whether the definition itself says how each of its layers came to be."""
+    layers = sum(step.layer for step in patch.steps)
+    return layers == len(layer_history(written)) - patch.base_steps
+
+
+def has_whole_history(written: Edge | None, patch: ImagePatch) -> bool:
+    """Whether `result_config` gives the history of all layers: a frontend's, or one that the definition tells."""
+    return patch.base is not None or is_told(written, patch)
+
+
+def told_history(steps: Sequence[HistoryStep], base: ImageConfig) -> tuple[History, ...]:
+    """The entries of the history that `steps` make of a base, oldest first."""
+    shell = base.config.shell or DEFAULT_SHELL
+    directory = base.config.working_dir or "/"
+    return tuple(
+        History(created_by=_told(step, shell, directory), comment=step.comment, empty_layer=not step.layer)
+        for step in steps
+    )
+
+
+def _told(step: HistoryStep, shell: Sequence[str], directory: str) -> str:
+    words = (*shell, *step.words) if step.by_shell else step.words
+    match step.kind:
+        case "text":
+            return step.text
+        case "workdir":
+            path = step.text
+            return f"WORKDIR {path if path.startswith('/') else posixpath.normpath(f'{directory}/{path}')}"
+        case "run":
+            return f"{step.text} {' '.join(words)} # buildkit"
+        case "list":
+            return f"{step.text} {quote_list(words)}"
 
 
 def apply_patch(base: ImageConfig, patch: ImagePatch) -> ImageConfig:
@@ -64,7 +104,7 @@ def apply_patch(base: ImageConfig, patch: ImagePatch) -> ImageConfig:
     changes: dict[str, Any] = {name: attrs.fields_dict(ContainerConfig)[name].default for name in patch.cleared}
     config = attrs.evolve(config, **changes)
     changes = {
-        "env": _merge_env(config.env, patch.env),
+        "env": _merge_env(_with_path(config.env, base.platform), patch.env),
         "labels": tuple(sorted({**dict(config.labels), **dict(patch.labels)}.items())),
         "exposed_ports": _union(config.exposed_ports, patch.exposed_ports),
         "volumes": _union(config.volumes, patch.volumes),
@@ -74,12 +114,18 @@ def apply_patch(base: ImageConfig, patch: ImagePatch) -> ImageConfig:
         if value is not None:
             changes[name] = value
     changes |= {name: (*(config.shell or DEFAULT_SHELL), *changes[name]) for name in patch.by_shell}
-    changes["args_escaped"] = config.args_escaped or patch.cmd is not None
+    changes["args_escaped"] = config.args_escaped or patch.args_escaped
     changes["on_build"] = patch.on_build if patch.base is None else (*config.on_build, *patch.on_build)
     if patch.working_dir is not None and not patch.working_dir.startswith("/"):
-        changes["working_dir"] = f"{(config.working_dir or '/').rstrip('/')}/{patch.working_dir}"
+        changes["working_dir"] = posixpath.normpath(f"{config.working_dir or '/'}/{patch.working_dir}")
     author = base.author if patch.author is None else patch.author
     return attrs.evolve(base, author=author, config=attrs.evolve(config, **changes))
+
+
+def _with_path(env: tuple[str, ...], platform: Platform) -> tuple[str, ...]:
+    """BuildKit gives every image a PATH."""
+    has_one = platform.os == "windows" or any(item.startswith("PATH=") for item in env)
+    return env if has_one else (*env, f"PATH={DEFAULT_PATH}")
 
 
 def _merge_env(base: tuple[str, ...], added: Iterable[tuple[str, str]]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pybuild.engine.buildlog import remember
 from pybuild.engine.buildrecord import keep
-from pybuild.engine.imageresult import image_references, layer_history, result_config
+from pybuild.engine.imageresult import has_whole_history, image_references, layer_history, result_config
 from pybuild.engine.platforms import fitted
 from pybuild.engine.reported import reported
 from pybuild.llb.vertex import Edge, Graph
@@ -110,15 +110,15 @@ class Build:
         Args:
             refs: the file trees of the graph's heads, in their order.
         """
-        variants = zip(self.request.variants, self.graph.heads, refs, strict=True)
+        variants = zip(self.request.variants, self.graph.heads, self.request.graph.heads, refs, strict=True)
         return tuple(
             PlatformResult(
                 platform=variant.platform,
                 ref=ref,
                 config=self.config(number),
-                layer_history=None if variant.patch.base is not None else layer_history(head),
+                layer_history=None if has_whole_history(written, variant.patch) else layer_history(head),
             )
-            for number, (variant, head, ref) in enumerate(variants)
+            for number, (variant, head, written, ref) in enumerate(variants)
         )
 
     def finish_cached(self, lease: Lease, sink: ProgressSink, started: float) -> SolveResult | None:

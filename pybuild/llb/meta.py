@@ -77,9 +77,13 @@ class Inherit(Node):
 
     Env of the config comes before the step's own; a relative or empty cwd is joined to the config's WorkingDir; an
     empty user becomes the config's. `shell`: the only argument is a command text to be run by the config's shell.
+    The first `early` variables of the step stand before those of the config, the `kept` ones after them take the place
+    of a variable of the config that has their name.
     """
 
     shell: bool = False
+    early: int = 0
+    kept: int = 0
 
 
 @node

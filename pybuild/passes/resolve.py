@@ -23,7 +23,7 @@ from pybuild.llb.ops import ExecOp, FileOp, SourceOp
 from pybuild.llb.paths import clean
 from pybuild.llb.vertex import Edge, Graph, OutputIndex, Vertex
 from pybuild.llb.walk import primary_input, rewrite
-from pybuild.oci.imageconfig import DEFAULT_PATH, ImageConfig, scratch_config
+from pybuild.oci.imageconfig import DEFAULT_PATH, ImageConfig, scratch_config, variables
 from pybuild.platform import Platform
 from pybuild.protocols import PassContext, SourceMetadata
 
@@ -59,8 +59,8 @@ class _Resolver:
             config = self._config_below(vertex)
             return vertex.replace(op=op.replace(meta=complete_meta(op.meta, op.meta.inherit, config)))
         if isinstance(op, FileOp) and any(map(_inherits, op.actions)):
-            config = self._config_below(vertex).config
-            actions = (_owned(_absolute(action, clean(config.working_dir)), config.user) for action in op.actions)
+            below = self._config_below(vertex).config
+            actions = (_owned(_absolute(action, clean(below.working_dir)), below.user) for action in op.actions)
             return vertex.replace(op=op.replace(actions=tuple(actions)))
         return vertex
 
@@ -121,11 +121,13 @@ def complete_meta(meta: ExecMeta, inherit: Inherit, image: ImageConfig) -> ExecM
         ('/bin/sh', '-c', 'make')
     """
     config = image.config
-    env = image.environment()
+    kept = inherit.early + inherit.kept
+    own = image.environment()
     if image.platform.os != "windows":
-        env.setdefault("PATH", DEFAULT_PATH)
-    for item in meta.env:
-        name, _, value = item.partition("=")
+        own.setdefault("PATH", DEFAULT_PATH)
+    own |= variables(meta.env[inherit.early : kept])
+    env = variables(meta.env[: inherit.early])
+    for name, value in (*own.items(), *variables(meta.env[kept:]).items()):
         env.pop(name, None)  # a variable stands where it was assigned last (client/llb/meta.go)
         env[name] = value
     shell = (config.shell or DEFAULT_SHELL) if inherit.shell else ()
@@ -146,7 +148,7 @@ def _inherits(action: FileAction) -> bool:
 def _owned(action: FileAction, user: str) -> FileAction:
     if not isinstance(action, MkdirAction) or not action.inherit_owner:
         return action
-    return action.replace(owner=bound(owner_of(user), action.input) if user else None, inherit_owner=False)
+    return action.replace(owner=bound(owner_of(user), lambda _: action.input) if user else None, inherit_owner=False)
 
 
 def _target(action: FileAction) -> str:

@@ -8,18 +8,22 @@ and running the default passes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import attrs
 
 from pybuild.convert import buildfile_text
 from pybuild.dsl import context
 from pybuild.dsl.buildfile import load_buildfile
+from pybuild.dsl.platforms import building_for
 from pybuild.dsl.state import State
 from pybuild.engine.imageresult import result_config
 from pybuild.errors import PybuildError
+from pybuild.frontend.dockerfile.dialect import Dialect
 from pybuild.frontend.dockerfile.frontend import DockerfileBuild
 from pybuild.frontend.protocols import FrontendResult
 from pybuild.llb.decoded import as_text
@@ -41,19 +45,20 @@ class FakeLookup:
 
     resolver: Resolver
     native: Platform
+    pinned: dict[str, str] = attrs.field(factory=dict[str, str])
 
     def resolve(self, vertex: Vertex, platform: Platform) -> SourceMetadata:
         """See protocols.MetadataResolver."""
         op = vertex.op
         assert isinstance(op, SourceOp)
-        found = answer(self.resolver, op.reference, platform, self.native)
+        reference = self.pinned.get(op.reference, op.reference)
+        found = answer(self.resolver, reference, platform, self.native)
         pinned = op.identifier if "@" in op.reference else f"{op.identifier}@{found.digest}"
-        return SourceMetadata(
-            identifier=pinned, config=parse_image_config(found.config), document=found.config
-        )
+        self.pinned.setdefault(pinned.partition("://")[2], reference)
+        return SourceMetadata(identifier=pinned, config=parse_image_config(found.config), document=found.config)
 
 
-def differences(directory: Path, scratch: Path, resolver: Resolver, caps: list[str], *, config: bool) -> list[str]:
+def differences(directory: Path, scratch: Path, resolver: Resolver, caps: list[str]) -> list[str]:
     """What differs; empty when nothing does.
 
     Args:
@@ -61,26 +66,25 @@ def differences(directory: Path, scratch: Path, resolver: Resolver, caps: list[s
         scratch: an empty directory for the Buildfile.
         resolver: answers for images.
         caps: all capabilities of the version.
-        config: compare the image config, too.
     """
     path = directory / "opts.json"
     case = json.loads(path.read_text()) if path.exists() else {}
     try:
-        return list(_differences(case, directory, scratch, resolver, caps, config=config))
+        return list(_differences(case, directory, scratch, resolver, caps))
     except (PybuildError, ExceptionGroup) as error:
         return [f"{type(error).__name__}: {error}"]
 
 
 def _differences(
-    case: Mapping[str, Any], directory: Path, scratch: Path, resolver: Resolver, caps: list[str], *, config: bool
+    case: Mapping[str, Any], directory: Path, scratch: Path, resolver: Resolver, caps: list[str]
 ) -> Iterator[str]:
     dockerfile = (directory / "Dockerfile").read_bytes()
     options = dict(case.get("opts", {}))
     host = FakeHost(case, dockerfile, resolver, caps)
     host.session_id = ""
-    build = DockerfileBuild(options, host, dockerfile=dockerfile, labs=case.get("labs", False))
+    build = DockerfileBuild(options, host, dockerfile=dockerfile, dialect=Dialect(labs=case.get("labs", False)))
     results = build.lower()
-    text = buildfile_text(dockerfile)
+    text = buildfile_text(dockerfile, target=options.get("target", ""))
     (scratch / "Buildfile.py").write_text(text)
     ignore = case.get("dockerignore")
     if ignore is not None:
@@ -88,16 +92,22 @@ def _differences(
     native = host.build_platform
     for result in results:
         platform = result.platform or native
-        surroundings = context.Surroundings(platform=platform, native=native, resolver=FakeLookup(resolver, native))
+        lookup = FakeLookup(resolver, native)
         wire = MarshalOptions(platform=platform, caps=host.capabilities)
         expected = marshal(result.head, wire)
-        with context.building(surroundings):
+        with context.looking_up(lookup), building_for(platform), running_on(native):
             state = _state(scratch, options)
-            graph = run_passes(Graph([state.head]), PassContext(platform=platform, resolver=surroundings.resolver))
+            graph = run_passes(Graph([state.head]), PassContext(platform=platform, resolver=lookup))
             found = marshal(graph.heads[0], wire)
             yield from _op_differences(expected, found)
-            if config:
-                yield from _config_differences(result, state, graph.heads[0], surroundings)
+            yield from _config_differences(result, state, graph.heads[0], lookup, platform)
+
+
+@contextmanager
+def running_on(platform: Platform) -> Generator[None]:
+    """Within the block, this machine is another one."""
+    with mock.patch("pybuild.dsl.platforms.host_platform", lambda: platform):
+        yield
 
 
 def _state(scratch: Path, options: Mapping[str, str]) -> State:
@@ -128,12 +138,12 @@ def _shown(definition: Definition) -> list[str]:
 
 
 def _config_differences(
-    result: FrontendResult, state: State, head: Edge | None, surroundings: context.Surroundings
+    result: FrontendResult, state: State, head: Edge | None, lookup: FakeLookup, platform: Platform
 ) -> Iterator[str]:
-    assert surroundings.resolver is not None and surroundings.platform is not None
-    made = result_config(head, state.head, state.patch, surroundings.platform, surroundings.resolver)
+    made = result_config(head, state.head, state.patch, platform, lookup)
     wanted = json.loads(dump_image_config(parse_image_config(result.config)))
     got = json.loads(dump_image_config(made))
+    got.pop("created", None)  # what is built is as old as its last layer
     for name in sorted({*wanted, *got}):
         if wanted.get(name) != got.get(name):
             yield f"config: {name}: expected {json.dumps(wanted.get(name))}\n   got {json.dumps(got.get(name))}"

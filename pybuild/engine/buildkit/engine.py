@@ -20,7 +20,7 @@ import attrs
 
 from pybuild.digest import Digest
 from pybuild.engine.entitlements import check_allowed
-from pybuild.engine.imageresult import layer_history, result_config
+from pybuild.engine.imageresult import has_whole_history, layer_history, result_config
 from pybuild.engine.platforms import fitted
 from pybuild.errors import CapabilityError, EngineUnavailable, ExecError, PybuildError, SecretNotFound, SolveError
 from pybuild.llb.ops import ExecOp
@@ -263,7 +263,7 @@ class _Job:
 def _config(head: Edge | None, written: Edge | None, variant: Variant, resolver: GatewayResolver) -> ImageConfig:
     """The image config of one head of the graph, its history complete."""
     config = result_config(head, written, variant.patch, variant.platform, resolver)
-    if variant.patch.base is None:
+    if not has_whole_history(written, variant.patch):
         config = attrs.evolve(config, history=(*config.history, *layer_history(head)))
     return attrs.evolve(config, created="")
 

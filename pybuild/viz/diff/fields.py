@@ -279,6 +279,10 @@ def _metadata_fields(metadata: Metadata) -> Iterator[tuple[str, Field]]:
                 yield name.replace("_", " "), Field(str(value), "")
 
 
+_NOT_SHOWN = ("cleared", "base", "base_steps", "steps", "by_shell", "args_escaped")
+"""What of an ImagePatch says how it came about, and not what it sets."""
+
+
 def _config_fields(patch: ImagePatch) -> Iterator[tuple[str, Field]]:
     """A Dockerfile's image config is whole, in `base`; what a target changes comes on top of it."""
     base = patch.base.config if patch.base is not None else ContainerConfig()
@@ -286,7 +290,7 @@ def _config_fields(patch: ImagePatch) -> Iterator[tuple[str, Field]]:
     found["env"] = tuple((name, value) for name, _, value in (text.partition("=") for text in base.env))
     for member in attrs.fields(ImagePatch):
         value = getattr(patch, member.name)
-        if value in (None, (), "") or member.name in ("cleared", "base", "base_steps"):
+        if value in (None, (), "") or member.name in _NOT_SHOWN:
             continue
         pairs = member.name in ("env", "labels")
         found[member.name] = tuple({**dict(found[member.name]), **dict(value)}.items()) if pairs else value

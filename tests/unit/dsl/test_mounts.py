@@ -67,7 +67,7 @@ def test_cache() -> None:
     mounted = scratch().workdir("/w").run("x").mount(cache("rel/../c"), cache("/d/", id="i", sharing="locked"))
     _, first, second = op(mounted).mounts
     assert sorted([first, second], key=lambda m: m.target) == [
-        CacheMount(target="/d", cache_id="/i", sharing=Sharing.LOCKED),
+        CacheMount(target="/d/", cache_id="/i", sharing=Sharing.LOCKED),
         CacheMount(target="/w/c", cache_id="/c"),
     ]
     assert op(scratch().run("x").mount(cache("/root/.cache"))).mounts[1] == CacheMount(
@@ -110,7 +110,7 @@ def test_secret() -> None:
 def test_ssh_gets_its_number_and_variable() -> None:
     made = op(scratch().run("x").mount(ssh(), ssh("other", target="/agent", required=False), ssh("third")))
     assert made.mounts[1:] == (
-        SshMount(target="/run/buildkit/ssh_agent.0", agent_id="default"),
+        SshMount(target="/run/buildkit/ssh_agent.0", agent_id=""),
         SshMount(target="/agent", agent_id="other", optional=True),
         SshMount(target="/run/buildkit/ssh_agent.2", agent_id="third"),
     )
@@ -176,7 +176,7 @@ def test_conflict_within_one_call_shows_both_mounts() -> None:
         lambda: tmpfs("/a/.."),
         lambda: tmpfs("/t", size="big"),
         lambda: tmpfs("/t", size=-1),
-        lambda: cache("/c", source=scratch(), uid=1),
+        lambda: cache("/c", source=scratch().path("/s"), uid=1),
         lambda: cache("/c", uid=-1),
         lambda: cache("/c", mode=0o77777),
         lambda: cache("/c", sharing="all"),  # type: ignore[arg-type]

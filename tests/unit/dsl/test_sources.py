@@ -33,7 +33,7 @@ def test_image() -> None:
 def test_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     here = local(".")
-    assert op(here) == SourceOp(identifier="local://context")
+    assert op(here) == SourceOp(identifier="local://context", attrs=(("local.sharedkeyhint", "context"),))
     assert metadata(here).local_dir == str(tmp_path)
     other = local("../lib", include=["*.py"], exclude=["<x>", "é"])
     assert op(other).identifier == "local://../lib"

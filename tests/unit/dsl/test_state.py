@@ -274,7 +274,7 @@ class TestConfig:
             .healthcheck("curl localhost", interval="30s", retries=3)
             .patch
         )
-        assert patch.env == (("B", "2"), ("A", "3"))
+        assert patch.env == (("A", "3"), ("B", "2"))
         assert (patch.working_dir, patch.user, patch.shell) == ("/a/b", "me:us", ("/bin/bash", "-c"))
         assert (patch.entrypoint, patch.cmd, patch.cleared) == (("/app",), None, ("cmd",))
         assert patch.labels == (("x.y", "1"), ("z", "2"))
