@@ -104,6 +104,18 @@ def signature(name: str, parameters: Iterable[str]) -> list[str]:
     return [f"def {name}(", *(f"{_STEP}{each}," for each in given), ") -> State:"]
 
 
+def docstring(lines: Sequence[str]) -> list[str]:
+    """The lines of a function's docstring; none for no text."""
+    if not lines:
+        return []
+    quotes = '"' * 3
+    safe = [line.replace("\\", "\\\\").replace(quotes, "''" + "'") for line in lines]
+    if len(safe) == 1:
+        end = " " if safe[0].endswith('"') else ""
+        return [f"{_STEP}{quotes}{safe[0]}{end}{quotes}"]
+    return [f"{_STEP}{quotes}{safe[0]}", "", *(f"{_STEP}{line}" for line in safe[1:]), f"{_STEP}{quotes}"]
+
+
 def imports(names: Iterable[str]) -> list[str]:
     """The lines of `from pybuild import ...`."""
     wanted = sorted(names, key=lambda name: (not name[0].isupper(), name))

@@ -10,7 +10,7 @@ import attrs
 from pybuild.convert.arguments import arguments_of
 from pybuild.convert.function import DEFAULT_PATH, Function
 from pybuild.convert.instructions import calls_of
-from pybuild.convert.layout import Call, call_lines, imports, returned, signature
+from pybuild.convert.layout import Call, call_lines, docstring, imports, returned, signature
 from pybuild.convert.literals import literal
 from pybuild.convert.names import Names, identifier
 from pybuild.convert.texts import Texts
@@ -230,12 +230,11 @@ class _Program:
         options = [f"name={literal(function.shown)}"] if function.shown else []
         options += ["default=True"] if default else []
         decorator = "@target" + (f"({', '.join(options)})" if options else "")
-        comments = [f"# {line}" for line in stage.comments if not _DIRECTIVE.match(line)]
         head = [f"    {line}" for line in function.head]
         return [
-            *comments,
             decorator,
             *signature(function.name, function.declared()),
+            *docstring([line for line in stage.comments if not _DIRECTIVE.match(line)]),
             *head,
             *returned(function.first, function.calls),
         ]

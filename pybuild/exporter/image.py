@@ -116,7 +116,7 @@ def _config(source: PlatformResult, diff_ids: Sequence[Digest], created: Sequenc
     base = source.config
     if source.layer_history is None:
         history = complete_history(base.history, created)
-        latest = max((entry.created for entry in history), default=base.created)
+        latest = next((entry.created for entry in reversed(history) if entry.created), base.created)
         return attrs.evolve(base, diff_ids=tuple(diff_ids), history=history, created=latest)
     count = len(base.diff_ids)
     inherited = bool(count) and tuple(diff_ids[:count]) == base.diff_ids

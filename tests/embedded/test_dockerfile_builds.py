@@ -196,7 +196,7 @@ def test_a_stage_within_a_buildfile(base: State, build: Builder, project: Path) 
     assert image.config["config"]["Labels"] == {"more": "1", "x": "y"}
     assert image.config["config"]["Entrypoint"] == ["/bin/thing"]
     comments = [entry.get("comment") for entry in image.config["history"] if not entry.get("empty_layer")]
-    assert comments[-3:] == ["buildkit.dockerfile.v0", "buildkit.dockerfile.v0", "pybuild"]
+    assert comments[-3:] == ["buildkit.dockerfile.v0"] * 3
     assert build.tree(scratch().copy(stage.path("/v"), "/v")).joinpath("v").read_text() == "9\n"
 
 
