@@ -106,7 +106,7 @@ def _differences(
 @contextmanager
 def running_on(platform: Platform) -> Generator[None]:
     """Within the block, this machine is another one."""
-    with mock.patch("pybuild.dsl.platforms.host_platform", lambda: platform):
+    with mock.patch("pybuild.dsl.platforms.host_platform", return_value=platform):
         yield
 
 
