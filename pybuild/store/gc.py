@@ -74,7 +74,8 @@ class GarbageCollector:
         """Remove what is not in use.
 
         Args:
-            all: also snapshots that share their layer with another one, which frees little.
+            all: also snapshots that share their layer with another one, which frees little, and what is remembered of
+                builds and local directories.
             filters: only records that pass them (see `usage.matches`).
             keep_bytes: stop once the store is no larger than this.
             older_than: only what was not used for this long.
@@ -93,7 +94,7 @@ class GarbageCollector:
             if matches(record, filters or {})
             and not record.in_use
             and (deadline is None or record.last_used <= deadline)
-            and (all or not (record.kind == "snapshot" and record.shared))
+            and (all or not (record.kind == "record" or (record.kind == "snapshot" and record.shared)))
         }
         removed: list[UsageRecord] = []
         freed = 0
@@ -195,6 +196,9 @@ class GarbageCollector:
             if record.kind == "cache-mount" and self._remove_cache_mount(record):
                 yield record, record.size
             if record.kind == "git-mirror" and self._remove_git_mirror(record):
+                yield record, record.size
+            if record.kind == "record":  # whoever needs it makes it again
+                (store.root / record.id).unlink(missing_ok=True)
                 yield record, record.size
 
     def _wanted_blobs(self, connection: sqlite3.Connection) -> set[str]:

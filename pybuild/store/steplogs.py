@@ -24,6 +24,19 @@ def write_log(store: Store, snapshot: str, log: bytes) -> None:
     store.snapshots.beside(snapshot, _NAME).write_bytes(zlib.compress(log, 1))
 
 
+def log_size(store: Store, directory: int) -> int:
+    """Bytes on disk of the log in a snapshot's directory, which goes when that does.
+
+    Args:
+        store: the store.
+        directory: its number.
+    """
+    try:
+        return (store.root / "snapshots" / str(directory) / _NAME).stat().st_blocks * 512
+    except FileNotFoundError:
+        return 0
+
+
 def read_log(store: Store, result_key: str) -> bytes:
     """What the step that made a stored result printed; nothing where that is not known any more.
 

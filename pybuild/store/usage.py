@@ -9,11 +9,12 @@ import attrs
 
 from pybuild.digest import Digest
 from pybuild.errors import NotFound, StoreError
+from pybuild.store.steplogs import log_size
 
 if TYPE_CHECKING:
     from pybuild.store.store import Store
 
-RecordKind: TypeAlias = Literal["snapshot", "content", "cache-mount", "git-mirror", "ingest"]
+RecordKind: TypeAlias = Literal["snapshot", "content", "cache-mount", "git-mirror", "ingest", "record"]
 
 
 @attrs.frozen(kw_only=True)
@@ -21,7 +22,8 @@ class UsageRecord:
     """One thing on disk.
 
     Args:
-        id: a snapshot's key, a blob's digest, a cache mount's id and instance, a mirror's or a file's name.
+        id: a snapshot's key, a blob's digest, a cache mount's id and instance, a mirror's or a file's name, a record's
+            place.
         size: bytes on disk, without parents.
         created: seconds since the epoch.
         last_used: seconds since the epoch.
@@ -53,13 +55,14 @@ class UsageRecord:
             return "source.git.checkout"
         if self.kind == "snapshot" and self.id.startswith("local-"):
             return "source.local"
-        return "regular"
+        return "internal" if self.kind == "record" else "regular"
 
 
 _SNAPSHOTS = """
 SELECT s.key, s.parent, s.kind, s.owner, s.created, s.labels,
     coalesce(max(r.last_used), s.created), coalesce(sum(r.usage_count), 0), coalesce(max(r.description), ''),
-    s.directory > 0 AND EXISTS (SELECT 1 FROM snapshots t WHERE t.directory = s.directory AND t.key <> s.key)
+    s.directory > 0 AND EXISTS (SELECT 1 FROM snapshots t WHERE t.directory = s.directory AND t.key <> s.key),
+    s.directory
 FROM snapshots s LEFT JOIN results r ON r.snapshot = s.key GROUP BY s.key
 """
 
@@ -99,6 +102,7 @@ def usage(store: Store) -> list[UsageRecord]:
         *_cache_mounts(store),
         *_git_mirrors(store),
         *_ingests(store, owners),
+        *_records(store),
     ]
     return sorted(records, key=lambda record: (record.last_used, record.kind, record.id))
 
@@ -125,9 +129,9 @@ def _snapshots(store: Store, held: Mapping[str, set[str]], owners: Owners) -> It
         if owners.elsewhere(str(owner)) or (kind != "committed" and owners.alive(str(owner))):
             used.add(str(key))
     used = _with_parents(used, parents)
-    for key, parent, kind, _, created, labels, last_used, count, description, shared in rows:
+    for key, parent, kind, _, created, labels, last_used, count, description, shared, number in rows:
         try:
-            size = store.snapshots.usage(str(key)).size
+            size = store.snapshots.usage(str(key)).size + log_size(store, number)
         except NotFound:
             continue  # removed meanwhile
         yield UsageRecord(
@@ -259,11 +263,28 @@ def _ingests(store: Store, owners: Owners) -> Iterator[UsageRecord]:
         )
 
 
+def _records(store: Store) -> Iterator[UsageRecord]:
+    for folder, description in (("builds", "the last builds of a target"), ("contexts", "hashes of a local directory")):
+        for path in (store.root / folder).iterdir():
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue  # replaced meanwhile
+            yield UsageRecord(
+                id=f"{folder}/{path.name}",
+                kind="record",
+                size=status.st_blocks * 512,
+                created=status.st_mtime,
+                last_used=status.st_mtime,
+                description=description,
+            )
+
+
 def matches(record: UsageRecord, filters: Mapping[str, str]) -> bool:
     """Whether a record passes all filters.
 
     `id`, `parent` and `kind` compare; `type` takes a kind or BuildKit's word (`source.local`, `source.git.checkout`,
-    `exec.cachemount`, `regular`); `description` looks for a part; `inuse`, `shared`, `private`,
+    `exec.cachemount`, `internal`, `regular`); `description` looks for a part; `inuse`, `shared`, `private`,
     `mutable` and `immutable` are facts, wanted true (or empty) or false.
 
     Raises:

@@ -10,7 +10,10 @@ from pybuild.digest import Digest
 from pybuild.errors import StoreError
 from pybuild.llb.mounts import Sharing
 from pybuild.protocols import CacheLink, CacheRecord, Ref
+from pybuild.store import gc
+from pybuild.store.steplogs import write_log
 from pybuild.store.store import Store
+from pybuild.store.usage import UsageRecord, labelled_content
 from tests.fakes.processes import other_process
 
 
@@ -274,3 +277,72 @@ say(f"{used} {lost}")
             rounds += 1
         assert other.hear() == "60 0"
     assert rounds > 0
+
+
+def test_records_of_builds_are_counted_and_go_with_all(store: Store) -> None:
+    for place in ("builds/target", "contexts/directory"):
+        (store.root / place).write_bytes(b"x" * 5000)
+    records = store.gc.usage()
+    assert {record.id: record.type for record in records} == {
+        "builds/target": "internal",
+        "contexts/directory": "internal",
+    }
+    assert all(record.size >= 5000 for record in records)
+    assert store.gc.prune().removed == ()
+    assert {record.id for record in store.gc.prune(all=True).removed} == {"builds/target", "contexts/directory"}
+    assert ids(store) == []
+
+
+def test_the_log_of_a_step_counts_with_its_snapshot(store: Store) -> None:
+    store.snapshots.prepare("active")
+    write_log(store, "active", os.urandom(50_000))
+    store.snapshots.commit("step", "active")
+    assert store.gc.usage()[0].size >= 50_000
+    store.gc.prune()
+    assert ids(store) == []
+    assert list((store.root / "snapshots").iterdir()) == []
+
+
+def test_something_strange_among_the_snapshots_goes(store: Store) -> None:
+    tree(store, "base")
+    result(store, "r", "base")
+    (store.root / "snapshots" / "lost+found").mkdir()
+    store.gc.clean()
+    assert [path.name for path in (store.root / "snapshots").iterdir()] == ["1"]
+
+
+def test_many_blobs_are_pruned_with_one_look_at_the_labels(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    kept = blob(store, b"kept")
+    for number in range(50):
+        blob(store, b"%d" % number)
+    tree(store, "base", labels={"layer.origin": kept})
+
+    def counted(store: Store) -> set[str]:
+        looks.append(1)
+        return labelled_content(store)
+
+    monkeypatch.setattr(gc, "labelled_content", counted)
+    with store.leases.lease() as lease:
+        lease.add("snapshot", "base")
+        assert len(store.gc.prune(all=True).removed) == 50
+    assert len(looks) == 1
+    assert ids(store) == ["base", kept] or ids(store) == [kept, "base"]
+
+
+def test_a_blob_labelled_while_others_are_pruned_stays(store: Store) -> None:
+    blobs = [blob(store, b"%d" % number) for number in range(30)]
+    for number, digest in enumerate(blobs):  # the order in which they go
+        os.utime(store.content.path(digest), (number, number))
+    tree(store, "base")
+    other = Store.open(store.root)
+
+    def label(record: UsageRecord) -> None:
+        if record.id == blobs[0]:
+            other.snapshots.set_labels("base", {"layer.origin": blobs[-1]})
+
+    with store.leases.lease() as lease:
+        lease.add("snapshot", "base")
+        store.gc.prune(all=True, report=label)
+    other.close()
+    assert [record.id for record in store.gc.usage() if record.kind == "content"] == [blobs[-1]]
