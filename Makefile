@@ -24,7 +24,7 @@ test-fast:       ## only the tests that need neither root nor containers
 	scripts/setup check
 	scripts/test -m "not engine and not docker" -q
 
-soak:            ## long runs: kill -9 at random moments, passes on many random graphs
+soak:            ## long runs: kill -9, full disks, lost power, builds beside prune, passes on many random graphs
 	scripts/setup test
 	scripts/soak
 

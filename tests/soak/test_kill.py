@@ -1,4 +1,4 @@
-"""The long form of the kill test: PYBUILD_SOAK_ROUNDS random moments, 50 in `make soak`."""
+"""The long form of the kill test: PYBUILD_SOAK_ROUNDS random moments, 200 in `make soak`."""
 
 import os
 import random

@@ -1,0 +1,27 @@
+"""Full disks and lost power in short; `make soak` has the long form."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.embedded.faults import Faults, copy_and_check, fill_and_check
+from tests.embedded.pruning import prepare
+from tests.embedded.smallbase import small_layout
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
+    place = tmp_path_factory.mktemp("faults")
+    prepare(place / "project")
+    return Faults(place / "project", *small_layout(place / "base"))
+
+
+def test_full_disks(faults: Faults, tmp_path: Path) -> None:
+    fill_and_check(faults, tmp_path, points=4)
+
+
+def test_copies_in_the_middle_of_builds(faults: Faults, tmp_path: Path) -> None:
+    copy_and_check(faults, tmp_path, rounds=3, seed=random.SystemRandom().randrange(1 << 30))

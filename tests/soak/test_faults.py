@@ -1,0 +1,30 @@
+"""Full disks at PYBUILD_FULL_POINTS sizes, and PYBUILD_POWER_ROUNDS stores that lost power: 20 and 40 in `make soak`."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.embedded.faults import Faults, copy_and_check, fill_and_check
+from tests.embedded.pruning import prepare
+from tests.embedded.smallbase import small_layout
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture(scope="module")
+def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
+    place = tmp_path_factory.mktemp("faults")
+    prepare(place / "project")
+    return Faults(place / "project", *small_layout(place / "base"))
+
+
+def test_full_disks(faults: Faults, tmp_path: Path) -> None:
+    fill_and_check(faults, tmp_path, points=int(os.environ.get("PYBUILD_FULL_POINTS", "6")))
+
+
+def test_copies_in_the_middle_of_builds(faults: Faults, tmp_path: Path) -> None:
+    rounds = int(os.environ.get("PYBUILD_POWER_ROUNDS", "6"))
+    lossy = copy_and_check(faults, tmp_path, rounds=rounds, seed=random.SystemRandom().randrange(1 << 30))
+    print(f"{lossy} of {rounds} copies lost what was written last")
