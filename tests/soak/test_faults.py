@@ -1,4 +1,4 @@
-"""Full disks at PYBUILD_FULL_POINTS sizes, and PYBUILD_POWER_ROUNDS stores that lost power: 20 and 40 in `make soak`."""
+"""Full disks of PYBUILD_FULL_POINTS sizes, PYBUILD_POWER_ROUNDS stores that lost power: 20 and 40 in `make soak`."""
 
 import os
 import random
