@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from pybuild.store.store import Store
 
 _BATCH = 10
+_EXPLAINED_SECONDS = 7 * 24 * 3600.0
 
 
 @attrs.frozen(kw_only=True)
@@ -75,7 +76,7 @@ class GarbageCollector:
 
         Args:
             all: also snapshots that share their layer with another one, which frees little, and what is remembered of
-                builds and local directories.
+                local directories and of builds; of those of the last week only with a filter for them.
             filters: only records that pass them (see `usage.matches`).
             keep_bytes: stop once the store is no larger than this.
             older_than: only what was not used for this long.
@@ -95,6 +96,7 @@ class GarbageCollector:
             and not record.in_use
             and (deadline is None or record.last_used <= deadline)
             and (all or not (record.kind == "record" or (record.kind == "snapshot" and record.shared)))
+            and not (record.kind == "record" and not filters and _explains(record))
         }
         removed: list[UsageRecord] = []
         freed = 0
@@ -260,6 +262,11 @@ def prune(
 ) -> PruneResult:
     """Remove what is not in use from `store`; see `GarbageCollector.prune`."""
     return store.gc.prune(all=all, filters=filters, keep_bytes=keep_bytes, older_than=older_than, report=report)
+
+
+def _explains(record: UsageRecord) -> bool:
+    """Whether it tells of a build of late: it is small, and says after a prune why everything runs again."""
+    return record.id.startswith("builds/") and time.time() - record.last_used < _EXPLAINED_SECONDS
 
 
 def _is_referred(connection: sqlite3.Connection, key: str) -> bool:

@@ -113,10 +113,10 @@ def assert_clean(root: Path) -> None:
 
 
 def assert_empty(root: Path) -> None:
-    """After the last prune nothing is left at all."""
+    """After the last prune nothing is left but what explains the next build."""
     store = Store.open(root)
     try:
-        assert store.gc.usage() == []
+        assert {record.id.partition("/")[0] for record in store.gc.usage()} <= {"builds"}
         assert os.listdir(root / "snapshots") == []
         assert os.listdir(root / "blobs" / "sha256") == []
     finally:

@@ -289,7 +289,11 @@ def test_records_of_builds_are_counted_and_go_with_all(store: Store) -> None:
     }
     assert all(record.size >= 5000 for record in records)
     assert store.gc.prune().removed == ()
-    assert {record.id for record in store.gc.prune(all=True).removed} == {"builds/target", "contexts/directory"}
+    assert [record.id for record in store.gc.prune(all=True).removed] == ["contexts/directory"]
+    os.utime(store.root / "builds/target", (1.0, 1.0))
+    (store.root / "builds" / "new").touch()
+    assert [record.id for record in store.gc.prune(all=True).removed] == ["builds/target"]
+    assert [record.id for record in store.gc.prune(all=True, filters={"type": "internal"}).removed] == ["builds/new"]
     assert ids(store) == []
 
 
