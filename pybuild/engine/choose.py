@@ -4,6 +4,7 @@ embedded        this process, no daemon
 docker          the Docker Engine of DOCKER_HOST or of the current docker context
 buildkit        the buildkitd of BUILDKIT_HOST, or on its default socket
 ADDRESS         such as tcp://host:1234 or docker-container://builder; see engine/buildkit/address.py
+ADDRESS,ADDRESS several nodes, which share out the platforms of a build; see engine/buildkit/nodes.py
 auto            buildkit when BUILDKIT_HOST is set; else embedded where that works, which is Linux; else docker
 """
 
@@ -56,6 +57,10 @@ def engine_named(name: str) -> EmbeddedEngine | BuildKitEngine:
         from pybuild.engine.embedded import EmbeddedEngine
 
         return EmbeddedEngine()
+    if "," in name:
+        from pybuild.engine.buildkit.nodes import SeveralNodes
+
+        return SeveralNodes([text.strip() for text in name.split(",") if text.strip()])
     if name in NAMES or "://" in name:
         from pybuild.engine.buildkit.engine import BuildKitEngine
 

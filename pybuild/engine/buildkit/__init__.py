@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pybuild.engine.buildkit.engine import BuildKitEngine
     from pybuild.engine.buildkit.export import Export
     from pybuild.engine.buildkit.gateway import Gateway, Result
+    from pybuild.engine.buildkit.nodes import SeveralNodes
     from pybuild.engine.buildkit.services.filesync import LocalDir
     from pybuild.engine.buildkit.services.upload import Uploads
 
@@ -34,6 +35,7 @@ _HOME = {
     "engine": ("BuildKitEngine",),
     "export": ("Export",),
     "gateway": ("Gateway", "Result"),
+    "nodes": ("SeveralNodes",),
     "services.filesync": ("LocalDir",),
     "services.upload": ("Uploads",),
 }
@@ -49,6 +51,7 @@ __all__ = [
     "Gateway",
     "LocalDir",
     "Result",
+    "SeveralNodes",
     "Tls",
     "Uploads",
     "Worker",

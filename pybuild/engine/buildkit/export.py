@@ -52,6 +52,8 @@ class Export:
             ExportError: it needs a destination.
         """
         attrs_ = dict(self.attrs)
+        # A Docker Engine's own exporter tags whatever it stores, so BuildKit's must push what is to have no tag.
+        docker = docker and attrs_.get("push-by-digest", "").lower() not in ("1", "t", "true")
         match self.type:
             case "local" | "tar" | "oci":
                 self._need_destination()
