@@ -204,7 +204,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--engine",
         metavar="NAME",
         default=os.environ.get("PYBUILD_ENGINE") or "auto",
-        help="embedded, docker, buildkit, an address such as tcp://HOST:PORT, several with commas, or auto (default: auto)",
+        help="embedded, docker, buildkit, an address such as tcp://HOST:PORT, several of them, or auto (default: auto)",
     )
 
 

@@ -54,7 +54,7 @@ def nodes(docker_host: str, other_host: str) -> str:
 
 @pytest.fixture(scope="module")
 def base(nodes: str, base_layout: Path) -> State:
-    """The Debian base, which the first node has: BuildKit 0.13 cannot go on with a layer that was not sent to its end."""
+    """The Debian base, which the first node has: BuildKit 0.13 cannot go on with half of a layer."""
     made = oci_layout(base_layout, "debian:bookworm")
     build(made.run("true"), engine=nodes.partition(",")[0], progress="quiet")
     return made
