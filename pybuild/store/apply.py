@@ -146,6 +146,7 @@ class _Application:
         self._writer = writer
         self._parents: dict[str, str] = {}
         self._unpacked: set[str] = set()
+        self._directories: set[str] = set()  # that were made on the way
         self._times: dict[str, int] = {}
         self.size = 0
 
@@ -196,6 +197,7 @@ class _Application:
         for made in reversed(missing):
             self._clear(made)
             self._writer.mkdir(made, Attributes(0o755))
+            self._directories.add(made)
 
     def _hide_lower(self, path: str) -> None:
         writer = self._writer
@@ -216,20 +218,23 @@ class _Application:
     def _create(self, path: str, member: Member, reader: TarReader) -> None:
         writer = self._writer
         attributes = _attributes(member)
+        new = self._is_new(path)
         self._unpacked.add(path)
         match member.kind:
             case statmod.S_IFDIR:
-                self._directory(path, attributes)
+                self._directory(path, attributes, new=new)
                 return
             case statmod.S_IFREG:
-                self._remove_directory(path)
+                if not new:
+                    self._remove_directory(path)
                 self.size += member.size
                 content = reader.read() if member.size <= _SMALL else cast("BinaryIO", reader)
                 writer.write_file(path, content, attributes)
             case statmod.S_IFLNK:
-                self._remove_directory(path)
+                if not new:
+                    self._remove_directory(path)
+                    self._parents.clear()
                 writer.symlink(path, member.link, attributes)
-                self._parents.clear()
             case 0:
                 self._hard_link(path, member.link)
             case kind:
@@ -243,9 +248,14 @@ class _Application:
                     # A user namespace cannot make devices, and the runtime brings those that steps need.
                     self._unpacked.discard(path)
 
-    def _directory(self, path: str, attributes: Attributes) -> None:
+    def _is_new(self, path: str) -> bool:
+        """Whether surely nothing is at `path`, known without looking."""
+        known = path in self._unpacked or path in self._directories
+        return not known and self._writer.parent_is_fresh(path)
+
+    def _directory(self, path: str, attributes: Attributes, *, new: bool) -> None:
         writer = self._writer
-        entry = writer.view.lookup(path, follow=False)
+        entry = None if new else writer.view.lookup(path, follow=False)
         if entry is not None and not entry.is_dir:
             self._clear(path)
             entry = None

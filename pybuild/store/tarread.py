@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat as statmod
+import zlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Final, NamedTuple
@@ -257,7 +258,9 @@ def _nanoseconds(text: bytes) -> int:
 
 def _check_sum(block: bytes) -> None:
     stored = _number(block[148:156])
-    actual = sum(block) - sum(block[148:156]) + 8 * 0x20
+    # The low half of an Adler-32 is one more than the sum of the bytes, as long as that is less than 65,521.
+    halves = zlib.adler32(block[:256]) & 0xFFFF, zlib.adler32(block[256:]) & 0xFFFF
+    actual = sum(halves) - 2 - sum(block[148:156]) + 8 * 0x20
     if stored != actual:
         raise UnsafeArchive("not a tar archive, or a damaged one: a header's checksum is wrong")
 

@@ -63,7 +63,7 @@ class TreeWriter:
         """Create a directory. Raises AlreadyExists, NotFound (parent)."""
         real = self._place(path)
         shows_lower = False
-        if not self._parent_is_fresh(path):
+        if not self.parent_is_fresh(path):
             self._refuse_existing(path)
             self._drop_whiteout(path, real)
             below = self.view.lookup(path, follow=False)
@@ -88,11 +88,11 @@ class TreeWriter:
         """
         descriptor = self._create(path)
         try:
-            with open(descriptor, "wb", closefd=False) as file:
-                if isinstance(content, bytes):
-                    file.write(content)
-                else:
-                    shutil.copyfileobj(content, file, 1 << 20)
+            if isinstance(content, bytes):
+                _write(descriptor, content)
+            else:
+                while data := content.read(1 << 20):
+                    _write(descriptor, data)
             apply_attributes(descriptor, attributes)
         finally:
             os.close(descriptor)
@@ -128,8 +128,11 @@ class TreeWriter:
 
     def symlink(self, path: str, target: str, attributes: Attributes = PLAIN_FILE) -> None:
         """Create a symbolic link that holds the text `target`, replacing a file. Raises as `write_file`."""
-        real = self._clear(path)
-        os.symlink(target, real)
+        real = self._clear(path, try_first=True)
+        try:
+            os.symlink(target, real)
+        except FileExistsError:
+            os.symlink(target, self._clear(path))
         apply_attributes(real, attributes, symlink=True)
 
     def mknod(self, path: str, kind: int, device: int = 0, attributes: Attributes = PLAIN_FILE) -> None:
@@ -235,7 +238,8 @@ class TreeWriter:
             self._uppers.add(at)
         return self.upper + path if path != "/" else self.upper
 
-    def _parent_is_fresh(self, path: str) -> bool:
+    def parent_is_fresh(self, path: str) -> bool:
+        """Whether all that is beside `path` was made by this writer, as far as it knows without looking."""
         return (path[: path.rindex("/")] or "/") in self._fresh
 
     def _create(self, path: str) -> int:
@@ -269,7 +273,7 @@ class TreeWriter:
         """
         real = self._place(path)
         self.view.forget(path)
-        if try_first and self._parent_is_fresh(path):
+        if try_first and self.parent_is_fresh(path):
             return real
         entry = self.view.lookup(path, follow=False)
         if entry is not None and entry.is_dir:
@@ -342,6 +346,12 @@ class TreeWriter:
                 apply_attributes(descriptor, attributes)
             finally:
                 os.close(descriptor)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data)
+    while written < len(data):  # a signal, or a file system that is nearly full
+        written += os.write(descriptor, memoryview(data)[written:])
 
 
 def copy_into(tree: LayeredTree, target: Path | str) -> None:
