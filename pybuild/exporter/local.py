@@ -7,10 +7,12 @@ them.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import stat
+import stat as statmod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, Self
 
 from pybuild.errors import ExportError
 from pybuild.exporter.attributes import Attributes
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from pybuild.store.store import Store
 
 _SUFFIX: Final = ".pybuild-new"
+_BATCH: Final = 64
+"""How many files are made in one go."""
 
 
 class LocalExporter:
@@ -60,63 +64,73 @@ class LocalExporter:
 
 
 class _Copy:
-    """One tree on its way into a directory of the user."""
+    """One tree on its way into a directory of the user.
+
+    Making files is what takes the time, in the kernel, so a few threads do it; further names of hard-linked files and
+    the times of directories come when they are done.
+    """
 
     def __init__(self, root: str, epoch: int | None) -> None:
         self._root = root
         self._latest = None if epoch is None else epoch * 1_000_000_000
-        self._links: dict[tuple[int, int], str] = {}
         self._as_root = os.geteuid() == 0
 
     def run(self, tree: LayeredTree) -> None:
         directories: list[tuple[str, Entry]] = []
-        for entry in tree.walk():
-            if entry.path == "/":
-                continue
-            target = self._root + entry.path
-            if entry.is_dir:
-                self._make_directory(target)
-                directories.append((target, entry))
-            else:
-                self._make(target, entry)
+        firsts: dict[tuple[int, int], str] = {}
+        links: list[tuple[str, str]] = []
+        new: set[str] = set()  # directories that were not there before
+        with _Threads(self._make) as threads:
+            for entry in tree.walk():
+                path = entry.path
+                if path == "/":
+                    continue
+                target = self._root + path
+                if entry.is_dir:
+                    if self._make_directory(target):
+                        new.add(path)
+                    directories.append((target, entry))
+                    continue
+                if path[: path.rindex("/")] not in new:
+                    _check_place(target)
+                status = entry.stat
+                if status.st_nlink > 1:
+                    first = firsts.setdefault((status.st_dev, status.st_ino), target)
+                    if first is not target:
+                        links.append((first, target))
+                        continue
+                threads.add(target, entry)
+        for first, target in links:
+            if os.path.lexists(first):  # what could not be made has no names
+                _put(target, partial(os.link, first, follow_symlinks=False))
         for target, entry in reversed(directories):  # last, because what is put into them changes their times
             self._attributes(target, entry)
 
     @staticmethod
-    def _make_directory(target: str) -> None:
-        if os.path.islink(target) or (os.path.lexists(target) and not os.path.isdir(target)):
-            os.unlink(target)
-        os.makedirs(target, mode=0o700, exist_ok=True)
-        os.chmod(target, 0o700)
+    def _make_directory(target: str) -> bool:
+        """Whether it was not there before."""
+        try:
+            os.mkdir(target, mode=0o700)
+        except FileExistsError:
+            if not statmod.S_ISDIR(os.lstat(target).st_mode):
+                os.unlink(target)
+                os.mkdir(target, mode=0o700)
+                return True
+            os.chmod(target, 0o700)
+            return False
+        return True
 
     def _make(self, target: str, entry: Entry) -> None:
         status = entry.stat
-        kind = stat.S_IFMT(status.st_mode)
-        if kind == stat.S_IFSOCK or (kind in (stat.S_IFCHR, stat.S_IFBLK) and not self._as_root):
+        kind = statmod.S_IFMT(status.st_mode)
+        if kind == statmod.S_IFSOCK or (kind in (statmod.S_IFCHR, statmod.S_IFBLK) and not self._as_root):
             return
-        if os.path.isdir(target) and not os.path.islink(target):
-            raise ExportError(f'"{target}" is a directory; the result has a file there', hint="remove it first")
-        staging = target + _SUFFIX
-        if os.path.lexists(staging):
-            os.unlink(staging)
-        try:
-            first = self._links.setdefault((status.st_dev, status.st_ino), target) if status.st_nlink > 1 else target
-            if first is not target:
-                os.link(first, staging, follow_symlinks=False)
-            else:
-                self._create(staging, entry, kind)
-            os.replace(staging, target)
-            if os.path.lexists(staging):  # rename(2) does nothing between two names of one file
-                os.unlink(staging)
-        except BaseException:
-            if os.path.lexists(staging):
-                os.unlink(staging)
-            raise
+        _put(target, lambda staging: self._create(staging, entry, kind))
 
     def _create(self, staging: str, entry: Entry, kind: int) -> None:
-        if kind == stat.S_IFREG:
+        if kind == statmod.S_IFREG:
             self._copy(staging, entry)
-        elif kind == stat.S_IFLNK:
+        elif kind == statmod.S_IFLNK:
             os.symlink(os.readlink(entry.real), staging)
         else:
             os.mknod(staging, kind | 0o600, entry.stat.st_rdev)
@@ -136,12 +150,83 @@ class _Copy:
 
     def _attributes(self, target: str, entry: Entry) -> None:
         status = entry.stat
-        link = stat.S_ISLNK(status.st_mode)
+        link = statmod.S_ISLNK(status.st_mode)
         if not link:
-            os.chmod(target, stat.S_IMODE(status.st_mode))
-            if self._as_root and stat.S_ISREG(status.st_mode):
+            os.chmod(target, statmod.S_IMODE(status.st_mode))
+            if self._as_root and statmod.S_ISREG(status.st_mode):
                 for name, value in read_xattrs(entry.real):
                     if name == CAPABILITY:
                         os.setxattr(target, name, value)
         mtime = status.st_mtime_ns if self._latest is None else min(status.st_mtime_ns, self._latest)
         os.utime(target, ns=(mtime, mtime), follow_symlinks=False)
+
+
+def _check_place(target: str) -> None:
+    """A file never takes the place of a directory."""
+    try:
+        found = os.lstat(target)
+    except FileNotFoundError:
+        return
+    if statmod.S_ISDIR(found.st_mode):
+        raise ExportError(f'"{target}" is a directory; the result has a file there', hint="remove it first")
+
+
+def _put(target: str, make: Callable[[str], None]) -> None:
+    """Have something made beside `target`, and give it that name when it is complete."""
+    staging = target + _SUFFIX
+    try:
+        try:
+            make(staging)
+        except FileExistsError:  # of an export that was killed
+            os.unlink(staging)
+            make(staging)
+        os.replace(staging, target)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(staging)
+        raise
+
+
+class _Threads:
+    """Makes files on a few threads, in batches. The first error ends it, at one of the next files or at the end.
+
+    Args:
+        make: what is done with each target and entry.
+    """
+
+    def __init__(self, make: Callable[[str, Entry], None]) -> None:
+        self._make = make
+        self._batch: list[tuple[str, Entry]] = []
+
+    def __enter__(self) -> Self:
+        from collections import deque
+        from concurrent.futures import Future, ThreadPoolExecutor
+
+        self._pool = ThreadPoolExecutor(max_workers=min(4, len(os.sched_getaffinity(0))))
+        self._running: deque[Future[None]] = deque()
+        return self
+
+    def add(self, target: str, entry: Entry) -> None:
+        """One file more."""
+        self._batch.append((target, entry))
+        if len(self._batch) == _BATCH:
+            self._start()
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._start()
+                for future in self._running:
+                    future.result()
+        finally:
+            self._pool.shutdown(cancel_futures=True)
+
+    def _start(self) -> None:
+        batch, self._batch = self._batch, []
+        self._running.append(self._pool.submit(self._do, batch))
+        while self._running and self._running[0].done():
+            self._running.popleft().result()
+
+    def _do(self, batch: list[tuple[str, Entry]]) -> None:
+        for target, entry in batch:
+            self._make(target, entry)
