@@ -18,7 +18,7 @@ from pybuild.llb.files import UNSET_MODE, CopyAction
 from pybuild.patterns import ParentState, PatternMatcher
 from pybuild.solver.chmod import apply_mode
 from pybuild.solver.fileactions import IDs, make_directories, mtime_of, set_times
-from pybuild.store.attributes import CAPABILITY, Attributes, attributes_of, xattr_names
+from pybuild.store.attributes import CAPABILITY, Attributes, attributes_of
 from pybuild.store.tree import Entry, FileKind, LayeredTree
 from pybuild.store.treewriter import TreeWriter
 from pybuild.store.wildcard import resolve_wildcards
@@ -257,6 +257,5 @@ class _Copier:
             mode = self._action.mode & 0o7777
         uid, gid = self._owner or (status.st_uid, status.st_gid)
         mtime_ns = self._mtime_ns if self._mtime_ns is not None else status.st_mtime_ns
-        names = xattr_names(entry.real) if entry.real else ()
-        xattrs = ((CAPABILITY, os.getxattr(entry.real, CAPABILITY)),) if CAPABILITY in names else ()
+        xattrs = entry.xattrs and tuple(pair for pair in entry.xattrs if pair[0] == CAPABILITY)
         return Attributes(mode, uid, gid, mtime_ns, xattrs)

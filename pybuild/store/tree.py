@@ -54,7 +54,7 @@ class Entry:
         dirs: for a directory, the directories on disk that merge into it, topmost first; otherwise empty.
     """
 
-    __slots__ = ("_children", "_stat", "dirs", "path", "real")
+    __slots__ = ("_children", "_stat", "_xattrs", "dirs", "path", "real")
 
     def __init__(self, path: str, real: str, status: os.stat_result | None, dirs: tuple[str, ...] = ()) -> None:
         self.path = path
@@ -62,6 +62,7 @@ class Entry:
         self.dirs = dirs
         self._stat = status
         self._children: dict[str, Entry | None] | None = None
+        self._xattrs: Xattrs | None = None
 
     @property
     def stat(self) -> os.stat_result:
@@ -88,8 +89,11 @@ class Entry:
 
     @property
     def xattrs(self) -> Xattrs:
-        """The file's own extended attributes, sorted by name."""
-        return read_xattrs(self.real) if self.real else ()
+        """The file's own extended attributes, sorted by name, read when first asked for."""
+        found = self._xattrs
+        if found is None:
+            found = self._xattrs = read_xattrs(self.real) if self.real else ()
+        return found
 
     @property
     def layer(self) -> str:

@@ -112,7 +112,7 @@ class TreeWriter:
         status = source.stat
         inode = (status.st_dev, status.st_ino)
         linkable = may_link and inode not in self._linked and attributes[:4] == attributes_of(status)[:4]
-        if linkable and read_xattrs(source.real) == attributes.xattrs and self._link_in(path, source.real):
+        if linkable and source.xattrs == attributes.xattrs and self._link_in(path, source.real):
             self._linked.add(inode)
             return
         descriptor = self._create(path)
