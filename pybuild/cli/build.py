@@ -62,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--graph", metavar="FILE", help="draw the graph there, with what ran and how long (.svg, .png, .dot, .html ...)"
     )
     add("--push", action="store_true", help="push the image: the same as -o type=registry")
+    add("--load", action="store_true", help="load the image into docker or podman: the same as -o type=docker")
     add("--check", action="store_true", help="only look the Dockerfile through: the same as --call check")
     add(
         "--call",
@@ -78,6 +79,8 @@ def run(options: argparse.Namespace) -> int:
     outputs = [flags.parse_output(text) for text in options.output]
     if options.push:
         outputs.append(flags.parse_output("type=registry"))
+    if options.load:
+        outputs.append(flags.parse_output("type=docker"))
     _check(options, outputs)
     onerror.check(options)
     if options.iidfile:
@@ -115,10 +118,6 @@ def _check(options: argparse.Namespace, outputs: Sequence[OutputSpec]) -> None:
     """Everything about the flags that can be wrong before anything was done."""
     if options.iidfile and any(output.type in _WITHOUT_IMAGE for output in outputs):
         raise flags.UsageError("local and tar exporters are incompatible with image ID file")
-    if any(output.type == "docker" and not output.dest for output in outputs) and flags.is_embedded(options):
-        raise flags.UsageError(
-            "type=docker needs a destination", hint="add dest=FILE, or load it into docker with --engine docker"
-        )
     if getattr(options, "cgroup_parent", None) and flags.is_embedded(options):
         raise flags.UsageError(
             "--cgroup-parent: the embedded engine runs steps in control groups of its own", hint="use --engine docker"

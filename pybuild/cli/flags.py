@@ -160,7 +160,7 @@ def parse_output(text: str) -> OutputSpec:
     """One `--output`: `type=oci,dest=FILE,...`, a directory, or `-` for a tar archive on standard output.
 
     Archives go to standard output when they have no destination, as with buildx; a docker one goes into the Docker
-    Engine that builds.
+    Engine that builds, or the Docker or podman of this machine.
 
     Raises:
         UsageError: a field is no pair, the type is missing or unknown, or a destination is missing.

@@ -59,11 +59,11 @@ def to_oci(path: StrPath) -> Output:
 
 
 @public
-def to_docker(path: StrPath, *tags: str) -> Output:
-    """Write an archive that `docker load` takes.
+def to_docker(path: StrPath | None, *tags: str) -> Output:
+    """Write an archive that `docker load` takes, or load the image into the Docker or podman of this machine.
 
     Args:
-        path: the archive; "-" is standard output.
+        path: the archive; "-" is standard output, and None loads the image, without the layers that are there.
         tags: the names that it loads under.
 
     Example:
@@ -71,7 +71,7 @@ def to_docker(path: StrPath, *tags: str) -> Output:
         >>> to_docker("-", "app:latest").type
         'docker'
     """
-    return Output(type="docker", dest=_dest(path), attrs=_names(tags))
+    return Output(type="docker", dest="" if path is None else _dest(path), attrs=_names(tags))
 
 
 @public

@@ -25,9 +25,9 @@ def _oci(store: Store, _credentials: CredentialsFor) -> Exporter:
 
 
 def _docker(store: Store, _credentials: CredentialsFor) -> Exporter:
-    from pybuild.exporter.oci import OciExporter
+    from pybuild.exporter.docker import DockerExporter
 
-    return OciExporter(store, "docker")
+    return DockerExporter(store)
 
 
 def _local(store: Store, _credentials: CredentialsFor) -> Exporter:

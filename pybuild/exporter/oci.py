@@ -5,25 +5,20 @@ Attributes, defaults and the metadata keys are those of buildx's `--output type=
 
 from __future__ import annotations
 
-import json
-import os
-import stat
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pybuild.digest import Digest
 from pybuild.errors import ExportError
+from pybuild.exporter.archive import write_archive
 from pybuild.exporter.artifact import Artifact, artifact_metadata, make_artifact, root_entry
 from pybuild.exporter.attributes import Attributes
 from pybuild.exporter.destination import open_destination
-from pybuild.exporter.image import Image
 from pybuild.exporter.imageoptions import image_options
 from pybuild.exporter.several import check_docker
-from pybuild.oci.layoutwriter import LAYOUT_FILE, LayoutWriter, index_document
+from pybuild.oci.layoutwriter import LayoutWriter
 from pybuild.protocols import ExportInput, ExportResult
-from pybuild.store.tarwrite import Header, TarWriter
 
 if TYPE_CHECKING:
     from pybuild.store.store import Store
@@ -56,39 +51,11 @@ class OciExporter:
             entry = root_entry(artifact, options)
             if archive:
                 with open_destination(dest, self.type) as file:
-                    self._write_archive(file, artifact, entry, list(options.names))
+                    names = options.names if self.type == "docker" else None
+                    write_archive(self._store, file, artifact, entry, docker_names=names)
             else:
                 self._write_layout(dest, artifact, entry)
         return ExportResult(type=self.type, metadata=artifact_metadata(artifact, options), path=dest)
-
-    # ------------------------------------------------------------------------------------------ archive
-
-    def _write_archive(
-        self, file: BinaryIO, artifact: Artifact, descriptor: dict[str, object], names: list[str]
-    ) -> None:
-        writer = TarWriter(file)
-        for directory in ("blobs/", "blobs/sha256/"):
-            writer.add(Header(directory, stat.S_IFDIR, mode=0o755))
-        small = {document.descriptor.digest: document.data for document in artifact.documents}
-        for digest in sorted(set(artifact.digests)):
-            self._add_blob(writer, digest, small.get(digest))
-        files = {"index.json": index_document([descriptor]), "oci-layout": LAYOUT_FILE}
-        if self.type == "docker":
-            files["manifest.json"] = _docker_manifest(artifact.images[0], names)
-        for name, content in sorted(files.items()):
-            writer.add_bytes(Header(name, stat.S_IFREG, mode=0o644, size=len(content)), content)
-        writer.close()
-
-    def _add_blob(self, writer: TarWriter, digest: Digest, content: bytes | None) -> None:
-        name = f"blobs/{digest.replace(':', '/')}"
-        if content is not None:
-            writer.add_bytes(Header(name, stat.S_IFREG, mode=0o644, size=len(content)), content)
-            return
-        with self._store.content.open(digest) as file:
-            size = os.fstat(file.fileno()).st_size
-            writer.add_file(Header(name, stat.S_IFREG, mode=0o644, size=size), file)
-
-    # ---------------------------------------------------------------------------------------- directory
 
     def _write_layout(self, dest: str, artifact: Artifact, descriptor: dict[str, object]) -> None:
         """Add the artifact to a layout; blobs first, the index last."""
@@ -105,14 +72,3 @@ class OciExporter:
             raise ExportError(f'cannot write "{dest}": {error.strerror or error}') from error
         except ValueError as error:
             raise ExportError(str(error)) from error
-
-
-def _docker_manifest(image: Image, names: list[str]) -> bytes:
-    document = [
-        {
-            "Config": f"blobs/{image.config_digest.replace(':', '/')}",
-            "RepoTags": names or None,
-            "Layers": [f"blobs/{layer.digest.replace(':', '/')}" for layer in image.layers],
-        }
-    ]
-    return json.dumps(document, ensure_ascii=False).encode()
