@@ -66,7 +66,7 @@ def check_leftovers(store: Store, *, repair: bool) -> Iterator[Finding]:
     unfinished = [str(key) for key, owner in rows if not owners.alive(str(owner))]
     found = [("lease", name, "its process is gone") for name in dead]
     found += [("lock", name, "nobody holds it") for name in locks]
-    found += [("snapshot", key, "it was never finished, and its process is gone") for key in unfinished]
+    found += [("unfinished", key, "a snapshot that was never committed, and its process is gone") for key in unfinished]
     found += [("directory", f"snapshots/{number}", "no snapshot has it") for number in rowless(store)]
     for leftover in leftovers(store, owners):
         found.append(("leftover", str(leftover.path.relative_to(store.root)), leftover.description))

@@ -10,8 +10,8 @@ class Finding:
     """One thing that is wrong.
 
     Args:
-        kind: what it is: directory, database, lease, lock, leftover, snapshot, result, blob, layer, image, record,
-            cache-mount or worker.
+        kind: what it is: directory, database, lease, lock, leftover, unfinished, snapshot, result, blob, layer, image,
+            record, cache-mount or worker.
         id: which one.
         problem: what is wrong with it, as a clause.
         repaired: whether that was put right.

@@ -11,10 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pybuild.store.fsck import fsck
-from pybuild.store.store import Store
 from tests.embedded.command import command, environment, pybuild
-from tests.embedded.killing import assert_consistent
+from tests.embedded.killing import assert_consistent, assert_repairable
 from tests.embedded.pruning import assert_clean, expected
 
 
@@ -57,17 +55,6 @@ class Faults:
 
     def _line(self, name: str) -> list[str]:
         return ["build", "--progress", "plain", "-o", f"type=local,dest={self.directory / name}"]
-
-
-def assert_repairable(root: Path, when: str) -> None:
-    """What is wrong can be put right, and is then right."""
-    store = Store.open(root)
-    try:
-        found = fsck(store, repair=True)
-        assert all(finding.repaired for finding in found), f"{when}: {found}"
-        assert fsck(store) == [], when
-    finally:
-        store.close()
 
 
 def copy_and_check(faults: Faults, place: Path, *, rounds: int, seed: int) -> int:

@@ -14,10 +14,13 @@ import time
 from pathlib import Path
 
 from pybuild.runtime.cgroups import PARENT, hierarchies
+from pybuild.store.fsck import fsck
 from pybuild.store.store import Store
 from tests.embedded.command import command, environment, pybuild
 from tests.embedded.conftest import mounts_below
 
+#: What a killed process may leave; damage to what was committed is not among it.
+LEFTOVERS = {"lease", "lock", "leftover", "directory", "unfinished"}
 BUILDFILE = """
 import os
 from pybuild import State, bind, cache, local, oci_layout, scratch, secret, target
@@ -80,6 +83,7 @@ def kill_and_check(root: Path, directory: Path, base: Path, *, rounds: int, seed
             normal = max(0.3, 0.8 * normal + 0.2 * 1.2 * (time.monotonic() - started))
         assert output.exists()
         assert_consistent(root)
+        assert_repairable(root, when)
         assert not _control_groups(dead), when
         output.unlink()
         (directory / "killed.tar").unlink(missing_ok=True)
@@ -169,6 +173,18 @@ def _find_processes(root: Path) -> dict[int, str]:
         if needle in line or needle in mounted.replace(b"\\040", b" "):
             found[int(entry.name)] = line.replace(b"\0", b" ").decode(errors="replace")
     return found
+
+
+def assert_repairable(root: Path, when: str) -> None:
+    """What is wrong can be put right, and is right then."""
+    store = Store.open(root)
+    try:
+        found = fsck(store, repair=True)
+        assert all(finding.repaired for finding in found), f"{when}: {found}"
+        assert not {finding.kind for finding in found} - LEFTOVERS, f"{when}: {found}"
+        assert fsck(store) == [], when
+    finally:
+        store.close()
 
 
 def assert_consistent(root: Path) -> None:

@@ -1,10 +1,15 @@
 """`prune --all` in a loop beside builds in parallel: none fails, no file is lost, nothing is left."""
 
+import random
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.embedded.command import pybuild
+from pybuild.store.store import Store
+from tests.embedded.command import command, environment, pybuild
+from tests.embedded.killing import assert_consistent, assert_repairable
 from tests.embedded.pruning import assert_empty, prepare, prune_and_build
 from tests.embedded.smallbase import small_layout
 
@@ -16,5 +21,28 @@ def test_builds_beside_prune(tmp_path: Path) -> None:
     prepare(tmp_path / "project")
     root = tmp_path / "store"
     prune_and_build(root, tmp_path / "project", layout, ref, rounds=3)
+    assert pybuild(root, "prune", "--all", cwd=tmp_path).returncode == 0
+    assert_empty(root)
+
+
+def test_killed_prunes(tmp_path: Path) -> None:
+    root = tmp_path / "store"
+    seed = random.SystemRandom().randrange(1 << 30)
+    generator = random.Random(seed)
+    for number in range(6):
+        store = Store.open(root, snapshotter="native")
+        for name in range(60):
+            if f"{number}-{name}" not in (info.key for info in store.snapshots.walk()):
+                store.snapshots.prepare("active")
+                for file in range(10):
+                    (store.snapshots.upper("active") / f"{file}").write_text("x")
+                store.snapshots.commit(f"{number}-{name}", "active")
+        store.close()
+        with subprocess.Popen(command(root, "prune", "--all"), env=environment(), stdout=subprocess.DEVNULL) as process:
+            time.sleep(generator.uniform(0.1, 0.5))
+            process.kill()
+        when = f"seed {seed}, round {number}"
+        assert_consistent(root)
+        assert_repairable(root, when)
     assert pybuild(root, "prune", "--all", cwd=tmp_path).returncode == 0
     assert_empty(root)

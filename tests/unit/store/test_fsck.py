@@ -273,7 +273,7 @@ def test_what_a_killed_process_leaves(store: Store) -> None:
         assert other.hear() == "ready"
         other.kill()
     kinds = [finding.kind for finding in fsck(store)]
-    assert sorted(kinds) == ["lease", "lease", "leftover", "lock", "snapshot"]
+    assert sorted(kinds) == ["lease", "lease", "leftover", "lock", "unfinished"]
     assert all(finding.repaired for finding in fsck(store, repair=True))
     assert fsck(store) == []
     with pytest.raises(NotFound):
