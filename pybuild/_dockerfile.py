@@ -43,7 +43,8 @@ def dockerfile(
         context: the build context: a directory, or the URL of a git repository or archive.
         target: the stage; the last one when empty.
         args: build arguments.
-        contexts: named contexts: states, `docker-image://REF`, `oci-layout://PATH[:TAG]`, paths or URLs.
+        contexts: named contexts: states, `docker-image://REF`, `oci-layout://PATH[:TAG]`, paths, URLs, or
+            `target:STAGE` of the same Dockerfile.
         platform: what to build for, such as `linux/arm64`; that of the target which is evaluated, or this machine's.
         syntax: which language it is written in, as a `# syntax=` line says it: `pybuild` adds EXPORT and IMPORT.
         options: further options of the frontend, by BuildKit's names, such as `{"force-network-mode": "none"}`.

@@ -28,7 +28,11 @@ _ONLY: Final = (
     "cgroup_parent",
 )
 _REPEATED: Final = (
-    ("--build-context", "NAME=PLACE", "another context: docker-image://REF, oci-layout://PATH[:TAG], a path, a URL"),
+    (
+        "--build-context",
+        "NAME=PLACE",
+        "another context: docker-image://REF, oci-layout://PATH[:TAG], a path, a URL, target:STAGE",
+    ),
     ("--label", "KEY=VALUE", "a label of the image"),
     ("--add-host", "NAME:IP", "a line in /etc/hosts of every step"),
     ("--ulimit", "NAME=SOFT:HARD", "a resource limit of every step"),

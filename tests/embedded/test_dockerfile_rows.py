@@ -298,7 +298,6 @@ def test_i3_i5_refused_before_anything_runs(run: Run, project: Path) -> None:
         (("--iidfile", "../iid"), "the build has no image output"),
         (("-o", "type=cacheonly", "--iidfile", "../iid"), "the build has no image output"),
         (("--cgroup-parent", "mine"), "the embedded engine runs steps in control groups of its own"),
-        (("--build-context", "x=target:y"), "targets of other builds"),
         (("--metadata-file", "none/such"), 'the directory of "none/such" does not exist'),
     ):
         built = run(text, *arguments)
@@ -319,6 +318,15 @@ def test_i4_several_platforms_have_the_id_of_their_index(run: Run, project: Path
     assert "containerimage.config.digest" not in facts
     with tarfile.open(project.parent / "i.tar") as archive:
         assert f"blobs/{facts['containerimage.digest'].replace(':', '/')}" in archive.getnames()
+
+
+def test_a_stage_in_place_of_an_image(run: Run) -> None:
+    text = f"FROM base AS made\nRUN echo made # {unique()}\nENV A=1\nFROM elsewhere\nRUN echo $A # {unique()}\n"
+    built = run(text, "--build-context", "elsewhere=target:made")
+    assert (built.code, built.printed) == (0, ("made", "1")), built.text
+    refused = run(text, "--build-context", "elsewhere=target:maid")
+    assert refused.code == 3
+    assert 'no stage before this one is called "maid" (did you mean made?)' in refused.text
 
 
 # Flags that a step can see

@@ -21,7 +21,7 @@ from pybuild.frontend.dockerfile.lower.contexts import DOCKERFILE, is_archive
 
 STDIN = "-"
 _URL = re.compile(r"(?:https?|git|ssh)://|git@|github\.com/")
-_SCHEMES = ("docker-image://", "git://", "http://", "https://", "git@", "ssh://", "input:")
+_SCHEMES = ("docker-image://", "git://", "http://", "https://", "git@", "ssh://", "input:", "target:")
 _LAYOUT = "oci-layout://"
 _HERE = Path()
 
@@ -69,11 +69,12 @@ def read_inputs(
         context: a directory, a URL, or `-`: an archive or a Dockerfile from standard input.
         file: the Dockerfile; `Dockerfile` of the context when None, standard input when `-`.
         options: further options of the frontend.
-        contexts: named contexts: `docker-image://REF`, `oci-layout://PATH[:TAG]`, a path, or a URL.
+        contexts: named contexts: `docker-image://REF`, `oci-layout://PATH[:TAG]`, a path, a URL, or `target:STAGE` of
+            the same Dockerfile.
         base: what relative paths start at.
 
     Raises:
-        ArgumentError: a directory does not exist, standard input is asked for twice, or a named context is `target:`.
+        ArgumentError: a directory does not exist, or standard input is asked for twice.
         DefinitionError: standard input is empty, or no archive that can be read.
     """
     raw = dict(options or {})
@@ -160,11 +161,6 @@ def _add_context(
     """One `--build-context`: names are compared as references are, without the tag `latest`."""
     key = name.lower() if "/" not in name else name
     key = key.removesuffix(":latest").removeprefix("docker.io/library/").removeprefix("docker.io/")
-    if value.startswith("target:"):
-        raise ArgumentError(
-            f'the build context {name} is "{value}": targets of other builds are known to bake files only',
-            hint="give dockerfile() in a Buildfile the state: contexts={" + f'"{name}": state' + "}",
-        )
     if value.startswith(_LAYOUT):
         raw[f"context:{key}"] = _layout(name, base, value.removeprefix(_LAYOUT), layouts)
     elif value.startswith(_SCHEMES) or is_remote(value):

@@ -13,18 +13,10 @@ import attrs
 
 from pybuild.errors import FrontendError, PybuildError
 from pybuild.frontend.dockerfile.dialect import PLAIN, Dialect
-from pybuild.frontend.dockerfile.dockerfile import parse, parse_export, parse_trigger
-from pybuild.frontend.dockerfile.imports import imported
+from pybuild.frontend.dockerfile.dockerfile import parse
 from pybuild.frontend.dockerfile.instructions import (
-    Add,
-    Command,
-    Copy,
     Dockerfile,
-    Import,
-    Onbuild,
-    Run,
     Stage,
-    Workdir,
 )
 from pybuild.frontend.dockerfile.lint import Linter
 from pybuild.frontend.dockerfile.lower import checks, platforms
@@ -41,8 +33,10 @@ from pybuild.frontend.dockerfile.lower.library import library_of
 from pybuild.frontend.dockerfile.lower.namedcontext import find_context
 from pybuild.frontend.dockerfile.lower.outline import OutlineFacts
 from pybuild.frontend.dockerfile.lower.scope import Scope, located, prefixed
-from pybuild.frontend.dockerfile.lower.stage import SCRATCH, Stages, StageState, Step, check_cycles, reachable
-from pybuild.frontend.dockerfile.lower.values import stage_index
+from pybuild.frontend.dockerfile.lower.stage import SCRATCH, Stages, StageState, reachable
+from pybuild.frontend.dockerfile.lower.standins import SCHEME as STAGE_SCHEME
+from pybuild.frontend.dockerfile.lower.standins import check_stages_named, stand_in
+from pybuild.frontend.dockerfile.lower.steps import connect, is_shown, take_imports, take_triggers
 from pybuild.frontend.dockerfile.shellwords import ExpansionError, Lexer
 from pybuild.frontend.dockerfile.suggest import hint
 from pybuild.location import SourceText
@@ -128,8 +122,9 @@ class _Lowering:
         scope, facts = self._scope(dockerfile)
         for number, stage in enumerate(dockerfile.stages):
             self._add_stage(scope, number, stage, facts)
+        check_stages_named(self._contexts, [stage.name for stage in scope.stages.all if stage.name])
         target = self._target(scope)
-        self._connect(scope)
+        connect(scope)
         needed = self._resolve(scope, target)
         self._lower_stages(scope, needed)
         target.paths.add("/")
@@ -153,7 +148,7 @@ class _Lowering:
             text=self._text,
             linter=self._linter,
             lexer=lexer,
-            stages=Stages(),
+            stages=Stages(stand_in(self._contexts, self._asked_for)),
             target_platform=self._target_platform,
             implicit_target=self._asked_for is None,
             build_args=build_args,
@@ -218,15 +213,20 @@ class _Lowering:
                 state.platform or self._asked_for,
                 lambda: follow_paths(state.paths),
             )
+            if state.context is not None and state.context.address.startswith(STAGE_SCHEME):
+                state.context = None  # other stages do not see this one
             if state.context is not None:
                 scope.stages.add(state)
                 state.base = None
                 return
         else:
             state.display = f"stage-{number}"
-        scope.stages.add(state)
+        try:
+            scope.stages.add(state)
+        except FrontendError as error:
+            raise located(error, stage.lines, self._text.filename) from None
         state.outline.used |= used
-        steps = sum(map(_is_shown, stage.commands))
+        steps = sum(map(is_shown, stage.commands))
         state.total = steps + (state.base_name != SCRATCH and state.base is None)
         state.no_cache = self._options.is_no_cache(stage.name)
 
@@ -262,51 +262,6 @@ class _Lowering:
             raise FrontendError(f'target stage "{wanted}" could not be found' + hint(wanted, scope.stages.names))
         return found
 
-    # -------------------------------------------------------------------------------------------------- dependencies
-
-    def _connect(self, scope: Scope) -> None:
-        """Find the stages that commands read from."""
-        for stage in scope.stages.all:
-            if stage.stage is None:
-                continue
-            for command in stage.stage.commands:
-                step = self._step(scope, command)
-                stage.steps.append(step)
-                self._depend(scope, stage, step)
-        check_cycles(scope.stages.all, self._text.filename)
-        if len(scope.stages.all) == 1:
-            scope.stages.all[0].display = ""
-
-    def _depend(self, scope: Scope, stage: StageState, step: Step) -> None:
-        for source in step.sources:
-            stage.deps[source] = step.command
-            if not source.registered:
-                scope.stages.add(source)
-
-    def _step(self, scope: Scope, command: Command, *, from_trigger: bool = False) -> Step:
-        sources: tuple[StageState, ...] = ()
-        if isinstance(command, Copy) and command.source_stage:
-            sources = (self._copy_source(scope, command),)
-        elif isinstance(command, Run):
-            names = [mount.source_stage or SCRATCH for mount in command.mounts]
-            sources = tuple(scope.stages.named(name) or StageState(base_name=name, registered=False) for name in names)
-        elif isinstance(command, Import):
-            sources = (StageState(base_name=command.name, lines=command.lines, registered=False),)
-        return Step(command, sources, from_trigger)
-
-    def _copy_source(self, scope: Scope, command: Copy) -> StageState:
-        name = command.source_stage
-        if scope.lexer.word(name, {}).text != name:
-            raise FrontendError(
-                "variable expansion is not supported for --from, define a new stage with FROM using ARG from global "
-                "scope as a workaround"
-            )
-        index = stage_index(name)
-        if index is not None:
-            return scope.stages.at(index)
-        found = scope.stages.named(name)
-        return found or StageState(base_name=name, lines=command.lines, registered=False)
-
     # --------------------------------------------------------------------------------------------------- base images
 
     def _resolve(self, scope: Scope, target: StageState) -> list[StageState]:
@@ -315,56 +270,10 @@ class _Lowering:
             found = set(reachable(target))
             needed = [stage for stage in scope.stages.all if stage in found]
             resolve_bases(scope, scope.stages.all if self._all_stages else needed)
-            found_more = [stage for stage in needed if self._take_triggers(scope, stage)]
-            found_more += [stage for stage in scope.stages.all if self._take_imports(scope, stage)]
+            found_more = [stage for stage in needed if take_triggers(scope, stage)]
+            found_more += [stage for stage in scope.stages.all if take_imports(scope, stage)]
             if not found_more:
                 return needed
-
-    def _take_triggers(self, scope: Scope, stage: StageState) -> bool:
-        """Put the ONBUILD triggers of a base in front of the stage's own commands; tells whether they need stages."""
-        stage.inherit()
-        triggers = list(stage.image.on_build)
-        if stage.base is not None and not stage.triggers_read:
-            triggers += [step.command.expression for step in stage.base.steps if isinstance(step.command, Onbuild)]
-            stage.triggers_read = True
-        if not triggers:
-            return False
-        try:
-            steps = [self._trigger(scope, stage, text) for text in triggers]
-        except PybuildError as error:
-            error.locations = ()
-            raise located(error, stage.lines, self._text.filename) from None
-        stage.image.on_build = []
-        stage.steps[:0] = steps
-        stage.total += len(steps)
-        for step in steps:
-            self._depend(scope, stage, step)
-        return any(step.sources for step in steps)
-
-    def _take_imports(self, scope: Scope, stage: StageState) -> bool:
-        """Replace imports of images that were looked up by what they export; tells whether that needs more stages."""
-        found: list[Step] = []
-        more = False
-        for step in stage.steps:
-            command = step.command
-            if not isinstance(command, Import) or not step.sources[0].resolved:
-                found.append(step)
-                continue
-            file = self._text.filename
-            exports = [parse_export(text, command.lines, file=file) for text in step.sources[0].image.exports]
-            steps = [self._step(scope, exported) for exported in imported(exports, command, file)]
-            stage.total += sum(map(_is_shown, (step.command for step in steps)))
-            for new in steps:
-                self._depend(scope, stage, new)
-            found += steps
-            more = True
-        stage.steps = found
-        return more
-
-    def _trigger(self, scope: Scope, stage: StageState, text: str) -> Step:
-        assert stage.lines is not None
-        command = parse_trigger(text, lines=stage.lines, file=self._text.filename)
-        return self._step(scope, command, from_trigger=True)
 
     # -------------------------------------------------------------------------------------------------- instructions
 
@@ -436,11 +345,6 @@ class _Lowering:
                 image.os_features = list(wanted.os_features)
         normal = platforms.normalize(image.platform)
         image.os, image.architecture, image.variant = normal.os, normal.architecture, normal.variant
-
-
-def _is_shown(command: Command) -> bool:
-    """Whether progress counts an instruction as a step."""
-    return isinstance(command, Add | Copy | Run | Workdir)
 
 
 def _enabled(stage: str, value: str) -> bool:

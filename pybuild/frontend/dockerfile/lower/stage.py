@@ -17,6 +17,8 @@ from pybuild.frontend.dockerfile.lines import Lines
 from pybuild.frontend.dockerfile.lower.image import Image
 from pybuild.frontend.dockerfile.lower.outline import OutlineFacts
 from pybuild.frontend.dockerfile.lower.outputs import State
+from pybuild.frontend.dockerfile.lower.standins import StandIn, itself
+from pybuild.frontend.dockerfile.suggest import hint
 from pybuild.platform import Platform
 
 if TYPE_CHECKING:
@@ -107,16 +109,25 @@ class StageState:
 
 @final
 class Stages:
-    """All stages, in order; later ones of a name hide earlier ones."""
+    """All stages, in order; later ones of a name hide earlier ones.
 
-    def __init__(self) -> None:
+    Args:
+        stand_in: tells which stage stands for a name.
+    """
+
+    def __init__(self, stand_in: StandIn = itself) -> None:
+        self._stand_in = stand_in
         self.all: list[StageState] = []
         self._by_name: dict[str, StageState] = {}
 
     def add(self, stage: StageState) -> None:
-        """Add a stage and connect it with the stage it is based on."""
+        """Add a stage and connect it with the stage it is based on.
+
+        Raises:
+            FrontendError: the stage that stands for its base is none of those before it.
+        """
         self.all.append(stage)
-        base = self._by_name.get(stage.base_name)
+        base = self.named(stage.base_name) if self._stand_in(stage.base_name) else self._by_name.get(stage.base_name)
         if base is not None:
             stage.base = base
             stage.outline = base.outline.copy()
@@ -124,8 +135,21 @@ class Stages:
             self._by_name[stage.name.lower()] = stage
 
     def named(self, name: str) -> StageState | None:
-        """The stage of a name, in any case."""
-        return self._by_name.get(name.lower())
+        """The stage of a name, in any case, or the one that stands for it.
+
+        Raises:
+            FrontendError: that one is not there (yet).
+        """
+        other = self._stand_in(name)
+        if not other:
+            return self._by_name.get(name.lower())
+        found = self._by_name.get(other.lower())
+        if found is None:
+            raise FrontendError(
+                f'the build context {name} is target:{other}, and no stage before this one is called "{other}"'
+                + hint(other, self.names)
+            )
+        return found
 
     def at(self, index: int) -> StageState:
         """The stage of a number, from 0.
