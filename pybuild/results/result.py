@@ -208,7 +208,10 @@ class BuildResult:
         return f"<BuildResult {self.digest or 'no image'}: {ran} of {total} steps ran, {self.duration:.1f} s>"
 
     def _repr_html_(self) -> str:
-        return f"<p><code>{self.digest or 'no image'}</code>, {self.duration:.1f} s</p>{self.steps._repr_html_()}"
+        ran = sum(step.state == "done" for step in self.results)
+        image = f"image <code>{self.digest}</code>" if self.digest else "no image"
+        words = f"{ran} of {len(self.results)} steps ran, {self.duration:.1f} s, {image}"
+        return f"<p>{words}</p>{self.steps._repr_html_()}"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         """What a notebook shows: the drawing with states and times, and the steps as a table. Never raises."""

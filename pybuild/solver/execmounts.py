@@ -23,7 +23,7 @@ from pybuild.llb.paths import clean
 from pybuild.protocols import BoundMount, Ref, Session
 from pybuild.runtime.etcfiles import TARGETS as ETC_TARGETS
 from pybuild.runtime.mount import mounted
-from pybuild.solver.mountpoints import MountPoints, nested, resolve_in
+from pybuild.solver.mountpoints import MountPoints, drop_copies, nested, resolve_in
 from pybuild.store.cachemounts import CacheDirectory
 from pybuild.store.overlay import scratch_overlay
 from pybuild.store.store import Store
@@ -70,6 +70,7 @@ class ExecMounts:
         self._throw_away = discard
         self._stack = ExitStack()
         self._caches: dict[tuple[str, str], Path] = {}
+        self._touched: set[str] = set()
         self._counter = 0
         self.rootfs = work / "rootfs"
         self.root_tree = LayeredTree(())
@@ -89,6 +90,9 @@ class ExecMounts:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+        root = self.outputs.get(self._op.mounts[0].output)
+        if root is not None and self._touched and self._store.snapshots.name == "overlay":
+            drop_copies(self._store.snapshots.upper(root), self.root_tree, self._touched)
 
     def _open_all(self) -> None:
         targets = [clean(mount.target) for mount in self._op.mounts]
@@ -96,6 +100,7 @@ class ExecMounts:
         assert isinstance(root, BindMount)
         self._open_root(root)
         points = MountPoints(self.rootfs)
+        self._touched = points.touched
         self._stack.callback(points.clean)
         for target in ETC_TARGETS:
             if not nested(target, targets):

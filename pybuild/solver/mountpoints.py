@@ -2,7 +2,7 @@
 
 What did not exist before and is still empty afterwards disappears with its new parents, and the times of the
 directories around are restored, so mounting leaves no trace in the layer. Mirrors `MountStubsCleaner` of BuildKit's
-executor/stubs.go.
+executor/stubs.go. `drop_copies` takes away what overlayfs leaves of it: a copy of each directory around.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from pathlib import Path
 import attrs
 
 from pybuild.errors import SolveError
+from pybuild.store.attributes import attributes_of, read_xattrs
+from pybuild.store.tree import LayeredTree, is_opaque
 
 _MAX_LINKS = 40
 
@@ -35,6 +37,8 @@ class MountPoints:
     def __init__(self, rootfs: Path) -> None:
         self._rootfs = str(rootfs)
         self._made: list[_Made] = []
+        self.touched: set[str] = set()
+        """Directories in which something was made."""
 
     def prepare(self, target: str, *, is_directory: bool, mode: int = 0o755) -> str:
         """Make sure that `target` exists; returns it with all symbolic links inside the root resolved.
@@ -70,6 +74,7 @@ class MountPoints:
                 os.close(os.open(full, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
         except OSError as error:
             raise SolveError(f'cannot create mount point "{path}": {error.strerror}') from error
+        self.touched.add(os.path.dirname(path))
         self._made.append(_Made(path=path, parent_times=(parent.st_atime_ns, parent.st_mtime_ns)))
 
     def clean(self) -> None:
@@ -93,6 +98,37 @@ class MountPoints:
 def nested(target: str, targets: Iterable[str]) -> bool:
     """Whether `target` lies inside another mount: then its mount point is in there, not in the root file system."""
     return any(other not in (target, "/") and target.startswith(other.rstrip("/") + "/") for other in targets)
+
+
+def drop_copies(layer: Path, lower: LayeredTree, directories: Iterable[str]) -> None:
+    """Remove directories from an unmounted layer that say nothing: empty, and equal to what lies below.
+
+    Args:
+        layer: the layer's own directory.
+        lower: the tree below it.
+        directories: where to look; their parents follow.
+    """
+    root = str(layer)
+    for directory in sorted(directories, key=len, reverse=True):
+        path = directory
+        while path != "/" and _is_copy(root, lower, path):
+            path, removed = os.path.dirname(path), path
+            times = os.stat(root + path)
+            os.rmdir(root + removed)
+            os.utime(root + path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def _is_copy(root: str, lower: LayeredTree, path: str) -> bool:
+    here = root
+    for part in path.strip("/").split("/"):
+        here += f"/{part}"
+        # A step may have put a link there, which leads out of the layer.
+        if os.path.islink(here) or not os.path.isdir(here):
+            return False
+    below = lower.lookup(path, follow=False)
+    if below is None or not below.is_dir or os.listdir(here) or is_opaque(here):
+        return False
+    return attributes_of(os.lstat(here), read_xattrs(here)) == attributes_of(below.stat, read_xattrs(below.real))
 
 
 def resolve_in(root: str, path: str) -> str:

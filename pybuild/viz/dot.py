@@ -39,6 +39,8 @@ _EDGES: Final[dict[EdgeKind, tuple[str, str]]] = {
     "mount": ('color="#5b8ac4", penwidth=1.2, style=dashed', '<font color="#5b8ac4">╌╌ mount</font>'),
     "input": ('color="#9a7bb0", penwidth=1.2', '<font color="#9a7bb0">── input</font>'),
 }
+# Between the drawing and its legend.
+_GAP: Final = '<font point-size="4"> </font><br align="left"/>'
 _WIDTH: Final = 44
 _MAX_LINES: Final = 4
 _HEADER: Final = f"""\
@@ -122,7 +124,7 @@ def _legend(model: Model) -> str:
     boxes = boxes or [(color, word) for kind, (color, _, word) in _KINDS.items() if kind in kinds]
     lines = [text for kind, (_, text) in _EDGES.items() if kind in edges]
     squares = [f'<font color="{color}">■ {word}</font>' for color, word in boxes]
-    return f'<font point-size="9">{"   ".join([*squares, *lines])}</font>'
+    return f'{_GAP}<font point-size="9">{"   ".join([*squares, *lines])}</font><br align="left"/>'
 
 
 def _wrapped(name: str) -> list[str]:

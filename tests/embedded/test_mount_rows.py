@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pybuild import State, bind, cache, local, scratch, secret
+from pybuild import State, bind, cache, diff, local, scratch, secret
 from pybuild.errors import SecretNotFound
 from tests.embedded.conftest import Builder, unique
 
@@ -118,3 +118,8 @@ def test_m10_value_of_a_secret_is_no_key_but_its_id_is(base: State, build: Build
     assert build.ran == []
     build(base.run(command).mount(secret("two", "/run/secrets/key")), secrets={"two": "first"})
     assert build.ran == [command]
+
+
+def test_mount_points_leave_no_directories_around_them(base: State, build: Builder) -> None:
+    step = base.run("mkdir /kept && echo x > /x").mount(cache("/opt/deep/er"))
+    assert sorted(path.name for path in build.tree(diff(base, step)).iterdir()) == ["kept", "x"]
