@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import attrs
 
 from pybuild.convert.arguments import PLATFORM_ARGS, STAGE_ARG, Arguments
-from pybuild.convert.layout import Call
+from pybuild.convert.layout import Call, Code, Listing
 from pybuild.convert.literals import literal
 from pybuild.convert.names import Names, identifier
 from pybuild.convert.texts import Texts, names_in
@@ -78,7 +78,7 @@ class Function:
             for name in names_in(word):
                 if name not in env and re.fullmatch(r"[A-Za-z_]\w*", name):
                     self.uses_base = True
-                    env[name] = self.texts.hole(f"base.getenv('{name}')", unset=f"base.getenv('{name}', None)")
+                    env[name] = self.texts.hole(f'base.getenv("{name}")', unset=f'base.getenv("{name}", None)')
         return env
 
     # ------------------------------------------------------------------------------------------------------ arguments
@@ -176,16 +176,16 @@ class Function:
         return f"{self.name}({', '.join(given)})"
 
 
-def keyword_arguments(pairs: Iterable[tuple[str, str]]) -> list[str]:
+def keyword_arguments(pairs: Iterable[tuple[str, str]]) -> list[Code]:
     """Pairs of name and code as `name=value`, or as one mapping where a name is not an identifier.
 
     Example:
         >>> keyword_arguments([("A", '"1"')]), keyword_arguments([("a-b", '"1"')])
-        (['A="1"'], ['{"a-b": "1"}'])
+        (['A="1"'], [Listing(brackets='{}', items=['"a-b": "1"'])])
     """
     import keyword
 
     found = list(pairs)
     if all(name.isascii() and name.isidentifier() and not keyword.iskeyword(name) for name, _ in found):
         return [f"{name}={code}" for name, code in found]
-    return ["{" + ", ".join(f"{literal(name)}: {code}" for name, code in found) + "}"]
+    return [Listing("{}", [f"{literal(name)}: {code}" for name, code in found])]

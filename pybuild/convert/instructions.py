@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pybuild.convert.function import Function, keyword_arguments
-from pybuild.convert.layout import Call
+from pybuild.convert.layout import Call, Code, Listing
 from pybuild.convert.literals import literal
 from pybuild.convert.mounts import mount_calls
 from pybuild.convert.texts import Texts
-from pybuild.errors import ConvertError
+from pybuild.errors import ConvertError, InstructionError
 from pybuild.frontend.dockerfile import gotext
 from pybuild.frontend.dockerfile.expand import expanded, expanded_inline
 from pybuild.frontend.dockerfile.heredoc import announced, chomped
@@ -61,7 +61,14 @@ def calls_of(command: Command, function: Function, tree: Tree) -> list[Call]:
 
 
 def _expanded(command: Command, function: Function) -> Command:
-    return expanded_inline(expanded(command, function.expand), lambda text: function.expand(text, _HEREDOC))
+    try:
+        found = expanded(command, function.expand)
+    except InstructionError as error:
+        if not any("$" in flag for flag in getattr(command, "mount_flags", ())):
+            raise
+        hint = "write the value itself, or convert it by hand"
+        raise ConvertError("a mount's type, size, mode or owner depends on an ARG", hint=hint) from error
+    return expanded_inline(found, lambda text: function.expand(text, _HEREDOC))
 
 
 def _arg(command: Arg, function: Function) -> list[Call]:
@@ -120,16 +127,16 @@ class _Converter:
             case _:
                 raise ConvertError(f"{command.keyword} cannot be converted")
 
-    def _mapping(self, pairs: Sequence[tuple[str, str]]) -> list[str | list[str]]:
+    def _mapping(self, pairs: Sequence[tuple[str, str]]) -> list[Code]:
         coded = [
             (self._texts.code(key) if self._texts.holes(key) else key, self._texts.code(value)) for key, value in pairs
         ]
         if any(self._texts.holes(key) for key, _ in pairs):
-            inside = ", ".join(
+            items = [
                 f"{code if self._texts.holes(key) else literal(key)}: {value}"
                 for (key, _), (code, value) in zip(pairs, coded, strict=True)
-            )
-            return ["{" + inside + "}"]
+            ]
+            return [Listing("{}", items)]
         return list(keyword_arguments(dict(coded).items()))
 
     def _process(self, name: str, command: CommandLine) -> Call:
@@ -138,7 +145,7 @@ class _Converter:
         text = " ".join(command.args or ())
         return Call(name, [self._texts.command(text), "shell=True"])
 
-    def _ports(self, command: Expose) -> list[str | list[str]]:
+    def _ports(self, command: Expose) -> list[Code]:
         found: list[str] = []
         for port in command.ports:
             expanded_port = self._function.expand(port)
@@ -159,19 +166,16 @@ class _Converter:
         if command.security != "sandbox":
             call.add("security", literal(command.security))
         if command.devices:
-            self._texts.helpers.add("device")
-            made = [
-                f"device({literal(each.name)}{', required=True' if each.required else ''})" for each in command.devices
-            ]
+            made = [literal(each.name + (",required" if each.required else "")) for each in command.devices]
             call.add("devices", f"[{', '.join(made)}]")
         return [call, *mount_calls(command, self._texts, self._tree)]
 
-    def _command(self, command: Run) -> str | list[str]:
+    def _command(self, command: Run) -> Code:
         line = command.command
         words = list(line.args or ())
         if not line.files:
             if not line.shell_form:
-                return f"[{', '.join(literal(word) for word in words)}]"
+                return Listing("[]", [literal(word) for word in words])
             text = " ".join(words)
             return self._texts.command(text) if text.strip() else f'["/bin/sh", "-c", {literal(text)}]'
         if announced(words[0]) is None:
@@ -180,17 +184,17 @@ class _Converter:
         data = chomped(file.data) if file.chomp else file.data
         if data.startswith("#!"):
             self._texts.helpers.add("document")
-            return f"document({literal(file.name)}, {self._texts.code(data)})"
+            return Call("document", [literal(file.name), self._texts.code(data)])
         return self._texts.command(data)
 
     def _transfer(self, command: Add | Copy) -> Call:
         code = self._texts.code
         name = "add" if isinstance(command, Add) else "copy"
-        sources = [self._source(command, path) for path in command.sources]
+        sources: list[Code] = [self._source(command, path) for path in command.sources]
         for inline in command.inline:
             self._texts.helpers.add("document")
-            sources.append(f"document({literal(inline.path)}, {code(inline.data)})")
-        shown = sources[0] if len(sources) == 1 else f"[{', '.join(sources)}]"
+            sources.append(Call("document", [literal(inline.path), code(inline.data)]))
+        shown = sources[0] if len(sources) == 1 else Listing("[]", sources)
         call = Call(name, [shown, self._texts.path(command.destination)])
         call.add("owner", code(command.chown) if command.chown else None)
         call.add("mode", code(command.chmod) if command.chmod else None)

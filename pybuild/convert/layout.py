@@ -3,12 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import attrs
 
 WIDTH = 88
 """Columns; the default of ruff and black."""
 _STEP = "    "
+_BLOCKS = ('"""', 'f"""')
+
+
+@attrs.frozen
+class Pieces:
+    """A text in pieces that Python puts together; all are literals."""
+
+    parts: Sequence[str]
+
+    @property
+    def line(self) -> str:
+        """All of it on one line: as one literal, if all pieces have the same quotes."""
+        parts = self.parts
+        if len({part[0] for part in parts}) == 1:
+            return parts[0][0] + "".join(part[1:-1] for part in parts) + parts[0][0]
+        return " ".join(parts)
+
+
+@attrs.frozen
+class Listing:
+    """A list or mapping: its brackets, and its items as code."""
+
+    brackets: str
+    items: Sequence[Code]
+
+    @property
+    def line(self) -> str:
+        """All of it on one line."""
+        return f"{self.brackets[0]}{', '.join(map(line_of, self.items))}{self.brackets[1]}"
 
 
 @attrs.define
@@ -17,12 +47,12 @@ class Call:
 
     Attributes:
         name: of the function or method.
-        args: positional arguments first, then `name=value`; a text in pieces is one argument.
+        args: positional arguments first, then `name=value`.
         comments: the lines above it, without `#`.
     """
 
     name: str
-    args: list[str | list[str]] = attrs.field(factory=list["str | list[str]"])
+    args: list[Code] = attrs.field(factory=list["Code"])
     comments: list[str] = attrs.field(factory=list[str])
 
     def add(self, name: str, code: str | None) -> Call:
@@ -34,48 +64,49 @@ class Call:
     @property
     def line(self) -> str:
         """All of it on one line."""
-        flat = [arg if isinstance(arg, str) else _joined(arg) for arg in self.args]
-        return f"{self.name}({', '.join(flat)})"
+        return f"{self.name}({', '.join(map(line_of, self.args))})"
 
 
-def _joined(parts: Sequence[str]) -> str:
-    """Literals that follow each other as one; all have been made alike."""
-    if len({part[0] for part in parts}) == 1 and all(part[0] in "'\"" for part in parts):
-        return parts[0][0] + "".join(part[1:-1] for part in parts) + parts[0][0]
-    return " ".join(parts)
+Code: TypeAlias = str | Pieces | Listing | Call
+"""An expression: its text, or what its text can be made of on one line and on several."""
+
+
+def line_of(code: Code) -> str:
+    """An expression on one line."""
+    return code if isinstance(code, str) else code.line
 
 
 def call_lines(call: Call, indent: str, lead: str = "", end: str = "") -> list[str]:
     """A call's lines: on one if it fits, else its arguments below."""
     comments = [f"{indent}# {line}".rstrip() for line in call.comments]
-    whole = f"{indent}{lead}{call.line}{end}"
-    if "\n" in call.line or len(whole) > WIDTH:
-        return [*comments, *_broken(call, indent, lead, end)]
-    return [*comments, whole]
+    return [*comments, *_laid_out(call, indent, lead, end)]
 
 
-def _broken(call: Call, indent: str, lead: str, end: str) -> list[str]:
+def _laid_out(code: Code, indent: str, lead: str, end: str) -> list[str]:
+    whole = f"{indent}{lead}{line_of(code)}{end}"
+    if "\n" not in whole and len(whole) <= WIDTH:
+        return [whole]
+    if isinstance(code, str):
+        return whole.split("\n")
+    if isinstance(code, Pieces):
+        return [*(indent + part for part in code.parts[:-1]), f"{indent}{code.parts[-1]}{end}"]
+    if isinstance(code, Listing):
+        return _broken(code.items, code.brackets[0], code.brackets[1], indent, lead, end)
+    return _broken(code.args, f"{code.name}(", ")", indent, lead, end)
+
+
+def _broken(items: Sequence[Code], start: str, stop: str, indent: str, lead: str, end: str) -> list[str]:
+    """What is in brackets, below them: on one line if it fits, else one line each."""
     inner = indent + _STEP
-    if len(call.args) == 1 and isinstance(call.args[0], str) and '"""' in call.args[0] and "\n" in call.args[0]:
-        return f"{indent}{lead}{call.name}({call.args[0]}){end}".split("\n")
-    flat = [arg if isinstance(arg, str) else _joined(arg) for arg in call.args]
-    one_line = f"{inner}{', '.join(flat)}"
-    if "\n" not in one_line and len(one_line) <= WIDTH:
-        return [f"{indent}{lead}{call.name}(", one_line, f"{indent}){end}"]
-    lines = [f"{indent}{lead}{call.name}("]
-    comma = "," if len(call.args) > 1 else ""
-    for arg in call.args:
-        lines += _argument(arg, inner, comma)
-    return [*lines, f"{indent}){end}"]
-
-
-def _argument(arg: str | list[str], indent: str, comma: str) -> list[str]:
-    if isinstance(arg, str):
-        first, *rest = f"{arg}{comma}".split("\n")
-        return [indent + first, *rest]
-    if len(indent) + len(_joined(arg)) + len(comma) <= WIDTH:
-        return [f"{indent}{_joined(arg)}{comma}"]
-    return [*(indent + part for part in arg[:-1]), f"{indent}{arg[-1]}{comma}"]
+    is_call = stop == ")"
+    if is_call and len(items) == 1 and isinstance(items[0], str) and items[0].startswith(_BLOCKS):
+        return f"{indent}{lead}{start}{items[0]}{stop}{end}".split("\n")
+    one_line = f"{inner}{', '.join(map(line_of, items))}"
+    if is_call and "\n" not in one_line and len(one_line) <= WIDTH:
+        return [f"{indent}{lead}{start}", one_line, f"{indent}{stop}{end}"]
+    comma = "," if len(items) > 1 or not is_call else ""
+    body = [line for item in items for line in _laid_out(item, inner, "", comma)]
+    return [f"{indent}{lead}{start}", *body, f"{indent}{stop}{end}"]
 
 
 def returned(first: Call | str, calls: Sequence[Call]) -> list[str]:
@@ -87,7 +118,10 @@ def returned(first: Call | str, calls: Sequence[Call]) -> list[str]:
     if not commented and len(short) <= WIDTH and "\n" not in short:
         return [short]
     inner = _STEP * 2
-    head = call_lines(start, inner) if start is not None else [inner + shown]
+    if start is None and calls and not calls[0].comments:
+        head, calls = call_lines(calls[0], inner, f"{shown}."), calls[1:]
+    else:
+        head = call_lines(start, inner) if start is not None else [inner + shown]
     body = [line for call in calls for line in call_lines(call, inner, ".")]
     return [f"{_STEP}return (", *head, *body, f"{_STEP})"]
 

@@ -12,7 +12,7 @@ from pybuild.frontend.dockerfile.instructions import Run, RunMount
 
 def mount_calls(command: Run, texts: Texts, tree: Callable[[str], str]) -> list[Call]:
     """One `.mount(...)` for each `--mount`."""
-    return [Call("mount", [_Mounts(texts, tree).call(mount).line]) for mount in command.mounts]
+    return [Call("mount", [_Mounts(texts, tree).call(mount)]) for mount in command.mounts]
 
 
 class _Mounts:

@@ -11,6 +11,7 @@ import re
 
 import attrs
 
+from pybuild.convert.layout import Code, Pieces
 from pybuild.convert.literals import block, escaped, is_block, literal, pieces
 from pybuild.frontend.dockerfile.shellwords import Lexer
 
@@ -116,7 +117,8 @@ class Texts:
         for number, part in enumerate(parts):
             if number % 2:
                 hole = self._holes[int(part)]
-                made.append(f"{{{hole.code} or ''}}" if hole.nullable else f"{{{hole.code}}}")
+                code = hole.code.replace('"', "'")
+                made.append(f"{{{code} or ''}}" if hole.nullable else f"{{{code}}}")
             else:
                 plain = part.replace("{", "{{").replace("}", "}}")
                 made.append(plain if as_block else escaped(plain, '"'))
@@ -128,11 +130,11 @@ class Texts:
         may_be_empty = hole is not None and (hole.nullable or bool(hole.unset))
         return f'{hole.code} or "."' if hole is not None and may_be_empty else self.code(text or ".")
 
-    def command(self, text: str) -> list[str]:
-        """A command text as Python: one expression, or the pieces of an implicit concatenation."""
+    def command(self, text: str) -> Code:
+        """A command text as Python, cut where its lines were continued."""
         if _HOLE.search(text) or is_block(text):
-            return [self.code(text)]
-        return [literal(piece) for piece in pieces(text)]
+            return self.code(text)
+        return Pieces([literal(piece) for piece in pieces(text)])
 
 
 def names_in(text: str) -> list[str]:

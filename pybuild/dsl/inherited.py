@@ -10,7 +10,7 @@ from pybuild.dsl.platforms import target_platform
 from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Edge
 from pybuild.llb.walk import origin
-from pybuild.oci.imageconfig import DEFAULT_PATH, scratch_config
+from pybuild.oci.imageconfig import DEFAULT_PATH, ImageConfig, scratch_config
 from pybuild.platform import Platform
 from pybuild.protocols import MetadataResolver
 
@@ -21,15 +21,29 @@ def inherited_variables(head: Edge | None, platform: Platform | None) -> dict[st
     Raises:
         SourceFetchError: the image cannot be looked up.
     """
-    wanted = platform or target_platform()
-    source = None if head is None else origin(head)
-    config = None
-    if source is not None and isinstance(source.op, SourceOp):
-        config = _resolver().resolve(source, source.constraints.platform or wanted).config
-    found = (config or scratch_config(wanted)).environment()
-    if wanted.os != "windows":
+    config = _config(head, platform)
+    found = config.environment()
+    if config.platform.os != "windows":
         found.setdefault("PATH", DEFAULT_PATH)
     return found
+
+
+def inherited_directory(head: Edge | None, platform: Platform | None) -> str:
+    """The working directory of the image that a state descends from.
+
+    Raises:
+        SourceFetchError: the image cannot be looked up.
+    """
+    return _config(head, platform).config.working_dir or "/"
+
+
+def _config(head: Edge | None, platform: Platform | None) -> ImageConfig:
+    wanted = platform or target_platform()
+    source = None if head is None else origin(head)
+    if source is None or not isinstance(source.op, SourceOp):
+        return scratch_config(wanted)
+    found = _resolver().resolve(source, source.constraints.platform or wanted).config
+    return found or scratch_config(wanted)
 
 
 def _resolver() -> MetadataResolver:

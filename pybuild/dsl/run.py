@@ -17,12 +17,14 @@ from pybuild.dsl.checks import check_variable
 from pybuild.dsl.config import Folded
 from pybuild.dsl.documents import Document
 from pybuild.dsl.history import run_step
+from pybuild.dsl.inherited import inherited_directory
 from pybuild.dsl.mount import SSH_TARGET, Mount
-from pybuild.dsl.paths import join
+from pybuild.dsl.paths import checked, join
 from pybuild.dsl.sizes import size_in_bytes
 from pybuild.errors import ArgumentError, MountConflictError
 from pybuild.llb import construct, mounts
 from pybuild.llb.meta import (
+    CDIDevice,
     Constraints,
     ExecMeta,
     Inherit,
@@ -59,6 +61,7 @@ class Run:
     metadata: Metadata
     location: Location
     step: HistoryStep
+    devices: tuple[CDIDevice, ...] = ()
     attached: tuple[tuple[Mount, Location], ...] = ()
 
     def vertex(self) -> Vertex:
@@ -67,7 +70,7 @@ class Run:
         secrets: list[SecretEnv] = []
         agents = 0
         for mount, _ in self.attached:
-            spec = mount.placed(self.meta.cwd)
+            spec = mount.placed(self._directory(mount))
             if isinstance(spec, mounts.SshMount):
                 if spec.target == SSH_TARGET:
                     spec = spec.replace(target=f"{SSH_TARGET}{agents}")
@@ -82,11 +85,18 @@ class Run:
             network=self.network,
             security=self.security,
             secret_env=secrets,
+            cdi_devices=self.devices,
             constraints=Constraints(platform=self.platform),
             metadata=self.metadata,
             locations=[self.location],
             unique_targets=False,
         )
+
+    def _directory(self, mount: Mount) -> str:
+        """Where a relative target starts; the image is asked where the definition does not say."""
+        if self.meta.cwd.startswith("/") or mount.target is None or mount.target.startswith("/"):
+            return self.meta.cwd
+        return join(inherited_directory(self.base, self.platform), self.meta.cwd)
 
     def _meta_with_agent(self, placed: Sequence[tuple[mounts.Mount, Edge | None]]) -> ExecMeta:
         first = next((spec for spec, _ in placed if isinstance(spec, mounts.SshMount)), None)
@@ -140,6 +150,7 @@ def make_run(
     valid_exit_codes: Sequence[int],
     metadata: Metadata,
     location: Location,
+    devices: Sequence[str] = (),
 ) -> Run:
     """A run on top of `base`; what is not said here comes from `config`."""
     patch = config.patch
@@ -172,9 +183,17 @@ def make_run(
         platform=platform,
         metadata=metadata,
         location=location,
+        devices=tuple(map(_device, devices)),
         step=run_step(args, config.arguments, config.variables, by_shell=by_shell),
         attached=script,
     )
+
+
+def _device(text: str) -> CDIDevice:
+    name, _, need = checked(text, "run(): device").partition(",")
+    if need not in ("", "required"):
+        raise ArgumentError(f'run(): device "{text}" is not of the form NAME or NAME,required')
+    return CDIDevice(name=name, optional=not need)
 
 
 def _script_mount(script: Document) -> Mount:

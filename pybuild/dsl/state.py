@@ -135,6 +135,7 @@ class State(
         memory: int | str | None = None,
         cpus: float | None = None,
         timeout: float | None = None,
+        devices: Sequence[str] = (),
     ) -> ExecState:
         """Run a command; the result is the root file system after it.
 
@@ -154,6 +155,8 @@ class State(
             memory: limit in bytes, or text such as `512m`. Limits never change what is cached.
             cpus: how many processors' worth of time the step may use.
             timeout: seconds after which the step is stopped and fails.
+            devices: names of devices as in the Container Device Interface; with `,required` behind it, the step fails
+                without one.
 
         Example:
             >>> from pybuild import image
@@ -175,6 +178,7 @@ class State(
             valid_exit_codes=tuple(valid_exit_codes),
             metadata=run_metadata(name=name, use_cache=use_cache, memory=memory, cpus=cpus, timeout=timeout),
             location=location,
+            devices=devices,
         )
         attached = tuple(mounts)
         return ExecState._of(run.attach(attached, location) if attached else run, self._config.with_step(run.step))

@@ -7,7 +7,6 @@ frontend does with its `image` while it converts instructions (frontend/dockerfi
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ import attrs
 from pybuild.frontend.dockerfile.lower.gojson import quote_list
 from pybuild.llb.files import CopyAction, MkdirAction, MkfileAction, RmAction, SymlinkAction
 from pybuild.llb.ops import ExecOp, FileOp, SourceOp
+from pybuild.llb.paths import clean
 from pybuild.llb.vertex import Edge, Graph, Vertex
 from pybuild.llb.walk import origin, primary_input
 from pybuild.oci.imageconfig import DEFAULT_PATH, ContainerConfig, History, ImageConfig, scratch_config, variables
@@ -85,7 +85,7 @@ def _told(step: HistoryStep, shell: Sequence[str], directory: str) -> str:
             return step.text
         case "workdir":
             path = step.text
-            return f"WORKDIR {path if path.startswith('/') else posixpath.normpath(f'{directory}/{path}')}"
+            return f"WORKDIR {path if path.startswith('/') else clean(f'{directory}/{path}')}"
         case "run":
             return f"{step.text} {' '.join(words)} # buildkit"
         case "list":
@@ -117,7 +117,7 @@ def apply_patch(base: ImageConfig, patch: ImagePatch) -> ImageConfig:
     changes["args_escaped"] = config.args_escaped or patch.args_escaped
     changes["on_build"] = patch.on_build if patch.base is None else (*config.on_build, *patch.on_build)
     if patch.working_dir is not None and not patch.working_dir.startswith("/"):
-        changes["working_dir"] = posixpath.normpath(f"{config.working_dir or '/'}/{patch.working_dir}")
+        changes["working_dir"] = clean(f"{config.working_dir or '/'}/{patch.working_dir}")
     author = base.author if patch.author is None else patch.author
     return attrs.evolve(base, author=author, config=attrs.evolve(config, **changes))
 

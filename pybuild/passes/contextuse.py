@@ -71,7 +71,7 @@ def _used(user: Vertex, number: int, outputs: set[tuple[int, int]]) -> Iterator[
             if action.input == number:
                 yield ""
             if isinstance(action, CopyAction) and action.secondary_input == number:
-                yield _path(action.source, wildcard=action.allow_wildcard)
+                yield from _copied(action)
     elif isinstance(op, ExecOp):
         for mount in op.mounts:
             if isinstance(mount, BindMount | CacheMount) and mount.input == number:
@@ -81,6 +81,15 @@ def _used(user: Vertex, number: int, outputs: set[tuple[int, int]]) -> Iterator[
                 yield "" if whole else _path(mount.selector, wildcard=False)
     else:
         yield ""
+
+
+def _copied(action: CopyAction) -> Iterator[str]:
+    """What a copy reads: of a directory, only what its include patterns may match."""
+    patterns = action.include_patterns
+    if any(pattern.startswith("!") for pattern in patterns) or not patterns:
+        yield _path(action.source, wildcard=action.allow_wildcard)
+    else:
+        yield from (_path(f"{action.source}/{pattern}", wildcard=True) for pattern in patterns)
 
 
 def _path(path: str, *, wildcard: bool) -> str:

@@ -134,7 +134,7 @@ def complete_meta(meta: ExecMeta, inherit: Inherit, image: ImageConfig) -> ExecM
     return meta.replace(
         args=(*shell, *meta.args),
         env=tuple(f"{name}={value}" for name, value in env.items()),
-        cwd=clean(join(clean(config.working_dir), meta.cwd)),
+        cwd=meta.cwd if meta.cwd.startswith("/") else clean(join(clean(config.working_dir), meta.cwd)),
         user=meta.user or config.user,
         inherit=None,
     )

@@ -182,7 +182,6 @@ def test_conflict_within_one_call_shows_both_mounts() -> None:
         lambda: cache("/c", sharing="all"),  # type: ignore[arg-type]
         lambda: secret(""),
         lambda: secret("x", env=""),
-        lambda: scratch().run("x").mount(cache("relative")),
         lambda: scratch().run("x").mount("/src"),  # type: ignore[arg-type]
     ],
 )
