@@ -127,11 +127,11 @@ class _Program:
         function, stage = planned.function, planned.stage
         base = function.expand_global(stage.base)
         self._start(number, planned, base)
-        try:
-            for command in self._commands(planned):
+        for command in self._commands(planned):
+            try:
                 self._add(number, planned, command)
-        except PybuildError as error:
-            raise error.at([stage.lines.location(self._file)]) if not error.locations else error from None
+            except PybuildError as error:
+                raise error.at([command.lines.location(self._file)]) from None
         if function.uses_base:
             assert not isinstance(function.first, str) or function.first
             first = function.first

@@ -148,5 +148,5 @@ def _modified(text: str) -> list[str]:
 
 
 def _fits_in_braces(code: str) -> bool:
-    """Whether an expression can stand in an f-string with double quotes (before Python 3.12)."""
-    return not any(character in code for character in '"\\{}\n#')
+    """Whether an expression can stand in an f-string with double quotes (before Python 3.12), its own made single."""
+    return not any(character in code for character in "'\\{}\n#")

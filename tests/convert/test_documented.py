@@ -1,0 +1,57 @@
+"""The example of docs/convert.md is what `convert` writes."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from pybuild.cli.main import main
+from pybuild.convert import buildfile_text
+from pybuild.errors import ConvertError, FrontendError
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "convert.md").read_text()
+
+
+def block(language: str) -> str:
+    found = re.search(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_the_page_shows_what_is_written() -> None:
+    assert buildfile_text(block("dockerfile").encode()) == block("python")
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "Dockerfile").write_text(block("dockerfile"))
+    assert main(["convert", str(tmp_path)]) == 0
+    assert (tmp_path / "Buildfile.py").read_text() == block("python")
+    assert main(["convert", str(tmp_path)]) == 2
+    assert "--force" in capsys.readouterr().err
+    assert main(["convert", str(tmp_path), "-o", "-", "--target", "deps"]) == 0
+    assert "@target(default=True)\ndef deps(" in capsys.readouterr().out
+
+
+def test_nothing_is_written_for_a_wrong_dockerfile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM alpine\nRUNN make\n")
+    assert main(["convert", str(tmp_path)]) == FrontendError.exit_code
+    assert "Dockerfile:2" in capsys.readouterr().err
+    assert not (tmp_path / "Buildfile.py").exists()
+
+
+def test_what_cannot_be_said_has_its_line() -> None:
+    with pytest.raises(ConvertError) as caught:
+        buildfile_text(b"FROM alpine\nARG KIND=cache\nRUN --mount=type=$KIND,target=/c make\n")
+    assert "depends on an ARG" in caught.value.message
+    assert caught.value.locations[0].line == 3
+
+
+def test_names_of_python_are_not_taken() -> None:
+    text = buildfile_text(b"FROM alpine AS class\nARG import=1 DIR=x\nRUN a\nFROM class AS image\nRUN b\n")
+    compile(text, "Buildfile.py", "exec")
+    assert sys.version_info >= (3, 11)
+    assert "def class_(import_: str" in text
+    assert "def image_(" in text
