@@ -61,10 +61,10 @@ def own_daemon() -> Iterator[tuple[str, Path]]:
     shutil.rmtree(state, ignore_errors=True)
 
 
-def client(project: Path, address: str, base_layout: Path) -> subprocess.Popen[str]:
-    """A build of a step that sleeps, which has begun."""
+def started(project: Path, address: str, base_layout: Path) -> subprocess.Popen[str]:
+    """A build of a step that sleeps."""
     (project / "Buildfile.py").write_text(BUILDFILE.format(unique=unique()))
-    process = subprocess.Popen(
+    return subprocess.Popen(
         [sys.executable, "-m", "pybuild", "build", "--engine", address, "--progress", "plain"],
         cwd=project,
         env={**os.environ, "PYBUILD_BASE": str(base_layout), "PYTHONPATH": str(ROOT)},
@@ -72,6 +72,11 @@ def client(project: Path, address: str, base_layout: Path) -> subprocess.Popen[s
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def client(project: Path, address: str, base_layout: Path) -> subprocess.Popen[str]:
+    """The same, when the step has begun."""
+    process = started(project, address, base_layout)
     assert process.stderr is not None
     for line in process.stderr:
         if line.rstrip().endswith("begun"):
@@ -172,7 +177,14 @@ class Proxy(Server):
     def __init__(self, path: Path, daemon: str, *, refuse: bool = False) -> None:
         self._daemon, self._refuse = daemon.removeprefix("unix://"), refuse
         self.sessions: list[socket.socket] = []
+        self.connections: list[socket.socket] = []
         super().__init__(path, self._forward)
+
+    def drop(self) -> None:
+        """End all connections."""
+        for connection in self.connections:
+            with contextlib.suppress(OSError):  # some have ended already
+                connection.shutdown(socket.SHUT_RDWR)
 
     def _forward(self, connection: socket.socket) -> None:
         head = connection.recv(65536)
@@ -183,6 +195,7 @@ class Proxy(Server):
         upstream = socket.socket(socket.AF_UNIX)
         upstream.connect(self._daemon)
         upstream.sendall(head)
+        self.connections.append(connection)
         if head.startswith(b"POST /session"):
             self.sessions.append(connection)
         threading.Thread(target=copy, args=(upstream, connection), daemon=True).start()
@@ -220,3 +233,39 @@ def test_a_session_that_is_dropped(docker_host: str, tmp_path: Path, base: State
         BuildKitEngine(proxy.address).run(request_for(base.run(f"sleep 300 # {unique()}")), session_for(), sink)
     assert time.monotonic() - started < SOON
     proxy.close()
+
+
+def test_a_network_that_is_gone(docker_host: str, tmp_path: Path, base: State) -> None:
+    """All connections drop at once, and no new ones can be made."""
+    proxy = Proxy(tmp_path / "sock", docker_host)
+    sink = Began("sleep")
+
+    def drop() -> None:
+        sink.event.wait(60)
+        proxy.close()
+        (tmp_path / "sock").unlink()
+        proxy.drop()
+
+    threading.Thread(target=drop, daemon=True).start()
+    engine = BuildKitEngine(proxy.address)
+    with pytest.raises(EngineUnavailable, match="ended the session|was lost"):
+        engine.run(request_for(base.run(f"sleep 300 # {unique()}")), session_for(), sink)
+    engine.close()
+
+
+@pytest.mark.parametrize("how", ["refused", "dropped"])
+def test_the_command_ends_with_code_69_and_leaves_no_process(
+    docker_host: str, base_layout: Path, tmp_path: Path, how: str
+) -> None:
+    proxy = Proxy(tmp_path / "sock", docker_host, refuse=how == "refused")
+    (tmp_path / "project").mkdir()
+    if how == "dropped":
+        process = client(tmp_path / "project", proxy.address, base_layout)
+        proxy.drop()
+    else:
+        process = started(tmp_path / "project", proxy.address, base_layout)
+    _, said = process.communicate(timeout=SOON)
+    proxy.close()
+    assert process.returncode == 69, said
+    assert "error[engine-unavailable]" in said
+    assert "Traceback" not in said
