@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pybuild import PybuildError, State, build, local, oci_layout, scratch, secret, to_dir, to_oci, to_tar
+from pybuild import (
+    PybuildError,
+    State,
+    build,
+    image,
+    local,
+    oci_layout,
+    scratch,
+    secret,
+    to_dir,
+    to_none,
+    to_oci,
+    to_registry,
+    to_tar,
+)
 from pybuild._api import request_for, session_for
 from pybuild.engine.buildkit.engine import BuildKitEngine
-from pybuild.errors import ExecError, SecretNotFound, SolveError
+from pybuild.engine.buildkit.gateway import Gateway
+from pybuild.errors import CapabilityError, ExecError, SecretNotFound, SolveError
 from pybuild.protocols import ProgressEvent, SolveResult, StepFinished, StepLog
 from tests.embedded.conftest import unique
 from tests.embedded.images import read_image
+from tests.embedded.registry import registry
 
 pytestmark = pytest.mark.docker
 
@@ -183,3 +202,33 @@ def test_base_layouts_are_served_from_the_client(engine: BuildKitEngine, base_la
     release = oci_layout(base_layout, "debian:bookworm").path("/usr/lib/os-release")
     run(engine, scratch().copy(release, "/os-release"), to_dir(tmp_path / "out"))
     assert "bookworm" in (tmp_path / "out/os-release").read_text()
+
+
+def test_images_are_looked_up_from_here_where_the_engine_cannot(
+    engine: BuildKitEngine, base_layout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a registry with a login, and of a layout: what a step inherits is the same."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "config"))
+    (tmp_path / "config").mkdir()
+    login = base64.b64encode(b"joe:pw").decode()
+    with registry(tmp_path / "registry", users={"joe": "pw"}) as hub:
+        (tmp_path / "config/config.json").write_text(json.dumps({"auths": {hub: {"auth": login}}}))
+        layout = oci_layout(base_layout, "debian:bookworm")
+        name = f"{hub}/base:1"
+        run(engine, layout.env(COLOUR="blue").workdir("/work"), to_registry(name))
+        asked: list[str] = []
+        call = Gateway._call
+
+        def refusing(self: Gateway, method: str, request: Any, answer: Any) -> Any:
+            if method in ("ResolveImageConfig", "ResolveSourceMeta"):
+                asked.append(method)
+                raise CapabilityError("unknown method")
+            return call(self, method, request, answer)
+
+        monkeypatch.setattr(Gateway, "_call", refusing)
+        for state, expected in ((image(name), "/work blue"), (layout, "/ none")):
+            log = Log()
+            result = run(engine, state.run(f"echo $PWD ${{COLOUR:-none}} # {unique()}"), to_none(), log)
+            assert expected in log.text
+            assert any(variable.startswith("PATH=") for variable in result.config.config.env)
+    assert "ResolveImageConfig" in asked

@@ -218,7 +218,7 @@ class _Job:
         from pybuild.llb.marshal import MarshalOptions, marshal
 
         request = self._request
-        resolver = GatewayResolver(gateway)
+        resolver = GatewayResolver(gateway, self._session)
         self._graph = fitted(request, resolver, self._graph)
         self._configs = [
             _config(head, written, variant, resolver)

@@ -6,33 +6,41 @@ are inherited exactly as on the embedded engine.
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import attrs
 
 from pybuild.digest import Digest
 from pybuild.engine.offered import STORE, store_name
-from pybuild.errors import EngineError, PybuildError, SourceFetchError
+from pybuild.errors import CapabilityError, EngineError, PybuildError, SourceFetchError
 from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Vertex
 from pybuild.oci.imageconfig import parse_image_config
 from pybuild.oci.layout import Layout
+from pybuild.oci.reference import parse_named
 from pybuild.platform import Platform, best_match
-from pybuild.protocols import SourceMetadata
+from pybuild.protocols import Session, SourceMetadata
 
 if TYPE_CHECKING:
     from pybuild.engine.buildkit.gateway import Gateway
 
+_LOOKUPS: Final = {"source.metaresolver", "resolveimage"}
+
 
 class GatewayResolver:
-    """See protocols.MetadataResolver: asks the engine of a running build. Thread-safe.
+    """See protocols.MetadataResolver: asks the engine of a running build, or from here where it cannot. Thread-safe.
 
     Args:
         gateway: of the build.
+        session: has the credentials for registries that must be asked from here.
     """
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, session: Session) -> None:
         self._gateway = gateway
+        self._session = session
         self._known: dict[tuple[str, Platform], SourceMetadata] = {}
         self._lock = threading.Lock()
 
@@ -49,6 +57,8 @@ class GatewayResolver:
         if op.scheme not in ("docker-image", "oci-layout"):
             return SourceMetadata(identifier=op.identifier)
         name = f"load metadata for {op.reference}"
+        if not self._gateway.capabilities & _LOOKUPS:
+            return self._from_here(vertex, platform)
         try:
             if op.scheme == "oci-layout":
                 reference = _pinned(vertex, op, platform)
@@ -57,6 +67,8 @@ class GatewayResolver:
             else:
                 mode = dict(op.attrs).get("image.resolvemode", "")
                 found = self._gateway.resolve_image(op.reference, platform, mode=mode, log_name=f"[internal] {name}")
+        except CapabilityError:
+            return self._from_here(vertex, platform)
         except EngineError as error:
             if error.code == "engine-unavailable":
                 raise
@@ -71,6 +83,16 @@ class GatewayResolver:
             digest=None if not found.digest else Digest(found.digest),
             config=parse_image_config(found.config),
         )
+
+    def _from_here(self, vertex: Vertex, platform: Platform) -> SourceMetadata:
+        """What the registry, or the layout, says to this client. The image itself is not fetched."""
+        from pybuild.solver.sources import SourceSet
+        from pybuild.store.store import Store
+
+        with tempfile.TemporaryDirectory(prefix="pybuild-") as folder:
+            found = SourceSet(Store.open(Path(folder)), self._session, platform).resolve(vertex, platform)
+        scheme, _, reference = found.identifier.partition("://")  # engines take complete references only
+        return attrs.evolve(found, identifier=f"{scheme}://{parse_named(reference)}")
 
 
 def _pinned(vertex: Vertex, op: SourceOp, platform: Platform) -> str:
