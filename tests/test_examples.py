@@ -97,8 +97,18 @@ def test_library(example: Path, base_layout: Path, warm_root: Path) -> None:
     assert (checked.returncode, checked.stdout) == (0, "Check complete, no warnings found.\n")
 
 
+@pytest.mark.parametrize("example", ["8-ci"], indirect=True)
+def test_ci(example: Path, base_layout: Path, warm_root: Path, tmp_path: Path) -> None:
+    build(warm_root, example, base_layout, "--cache-to", "type=local,dest=cache,mode=max")
+    said = build(tmp_path / "store", example, base_layout, "--cache-from", "type=local,src=cache", "-o", "out")
+    assert said.count("CACHED") == 4, "every step, and no base image was needed"
+    assert sorted(path.name for path in (example / "out").iterdir()) == ["catalog", "headlines"]
+    again = build(warm_root, example, base_layout, "--arg", "edition=2")
+    assert again.count("CACHED") == 4, "the headlines, the base, and both copies: the other catalog is equal"
+
+
 def test_every_example_has_a_test() -> None:
-    known = {"1-files", "2-stages", "3-mounts", "4-branches", "5-python", "6-dockerfile", "7-library"}
+    known = {"1-files", "2-stages", "3-mounts", "4-branches", "5-python", "6-dockerfile", "7-library", "8-ci"}
     assert {path.parent.name for path in (REPOSITORY / "examples").glob("*/Buildfile.py")} == known
 
 
