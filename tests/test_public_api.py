@@ -86,7 +86,7 @@ SIGNATURES = {
     "target": "function=None, /, *, name=None, default=False, platforms=(), output=None",
     "State.run": "self, command, *, env=None, workdir=None, user=None, mounts=(), network='sandbox', "
     "security='sandbox', shell=True, name=None, use_cache=True, valid_exit_codes=(0,), memory=None, cpus=None, "
-    "timeout=None",
+    "timeout=None, devices=()",
     "State.call": "self, function, /, *args, **kwargs",
     "State.copy": "self, source, dest='.', *, owner=None, mode=None, include=(), exclude=(), parents=False, "
     "follow_links=True, unpack=False, link=False",
