@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         raise flags.UsageError("cache rm takes the IDs to remove", hint="pybuild cache ls lists them")
     if action == "export" and options.output == "-" and sys.stdout.isatty():
         raise flags.UsageError("an archive is not written to a terminal", hint="add -o FILE, or redirect the output")
-    store = flags.open_store()
+    store = flags.open_store(own=True)
     ids = [f"{options.namespace}/{name}" for name in options.ids]
     if action == "ls":
         return _list(store, options, ids)

@@ -111,8 +111,11 @@ def load_target(options: argparse.Namespace) -> tuple[Buildfile, Target[...]]:
     return buildfile, buildfile.target(options.name or options.target)
 
 
-def open_store() -> Store:
+def open_store(*, own: bool = False) -> Store:
     """The store that `--root` or the environment names.
+
+    Args:
+        own: to remove or look into all of its files, those of subordinate ids too.
 
     Raises:
         EngineUnavailable: the embedded engine, whose store it is, does not work on this system.
@@ -123,6 +126,10 @@ def open_store() -> Store:
     from pybuild.store.root import default_root
     from pybuild.store.store import Store
 
+    if own:
+        from pybuild.engine.ownership import own_files
+
+        own_files(default_root())
     return Store.open(default_root())
 
 

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; 1 when something is wrong and was not put right."""
-    store = flags.open_store()
+    store = flags.open_store(own=True)
     from pybuild.engine.leftovers import check_workers
     from pybuild.store.fsck import fsck
 

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> int:
     until: str | None = filters.pop("until", "") or options.until
     older_than = None if until is None else timedelta(seconds=flags.parse_duration(until))
     keep_bytes = None if options.max_used_space is None else flags.parse_size(options.max_used_space)
-    store = flags.open_store()
+    store = flags.open_store(own=True)
     result = store.gc.prune(
         all=options.all,
         filters=filters,

@@ -50,7 +50,7 @@ def enter_worker_namespaces(*, rootless: bool, clean_up: Callable[[], object] = 
         EngineUnavailable: the kernel refuses, or the user has no subordinate ids.
     """
     if rootless:
-        _enter_user_namespace()
+        enter_user_namespace()
     try:
         syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID)
         syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
@@ -172,7 +172,12 @@ def id_map_arguments(own: int, ranges: tuple[IdRange, ...]) -> list[str]:
     return arguments
 
 
-def _enter_user_namespace() -> None:
+def enter_user_namespace() -> None:
+    """Continue as root of a user namespace with the user's subordinate ids. Must be called with a single thread.
+
+    Raises:
+        EngineUnavailable: the kernel refuses, or the user has no subordinate ids.
+    """
     uid, gid = os.getuid(), os.getgid()
     try:
         user = pwd.getpwuid(uid).pw_name

@@ -73,7 +73,8 @@ def check_leftovers(store: Store, *, repair: bool) -> Iterator[Finding]:
     if repair and found:
         store.gc.clean()
     for kind, name, problem in found:
-        yield Finding(kind=kind, id=name, problem=problem, repaired=repair)
+        kept = repair and kind == "leftover" and (store.root / name).exists()  # files that are not this user's
+        yield Finding(kind=kind, id=name, problem=problem, repaired=repair and not kept)
 
 
 def check_records(store: Store, *, repair: bool) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ a crash in between leaves files without rows, and those are cleaned away next ti
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import os
 import sqlite3
@@ -122,7 +123,8 @@ class GarbageCollector:
         self._clean_unfinished(owners)
         self._clean_rowless()
         for leftover in leftovers(store, owners):
-            remove_tree(leftover.path)
+            with contextlib.suppress(PermissionError):  # of subordinate ids: left to a process that owns them
+                remove_tree(leftover.path)
 
     # ------------------------------------------------------------------------------------------- leftovers
 
@@ -158,7 +160,8 @@ class GarbageCollector:
                 ]
                 trash = [path for number in numbers if (path := self._to_trash(store.root / "snapshots" / str(number)))]
             for path in trash:
-                remove_tree(path)
+                with contextlib.suppress(PermissionError):
+                    remove_tree(path)
 
     def _to_trash(self, path: Path) -> Path | None:
         target = self._store.root / "tmp" / f"{self._store.leases.owner()}-{os.urandom(8).hex()}"

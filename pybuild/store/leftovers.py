@@ -5,6 +5,7 @@ Only names are looked at here, and who lives; `gc.py` removes what is found, `fs
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 #: Files without an owner's name that are written and renamed at once; older ones, in seconds, nobody will rename.
 _STAGED_SECONDS: Final = 10.0
+_STAGED: Final = re.compile(r"\.[0-9a-f]{8}")
 
 
 @attrs.frozen(kw_only=True)
@@ -46,8 +48,9 @@ def leftovers(store: Store, owners: Owners) -> Iterator[Leftover]:
     for path in (*store.root.glob("*.new"), *store.root.glob("cache-mounts/*/*.new")):
         yield from _staged(path)
     for folder in ("builds", "contexts"):
-        for path in (store.root / folder).glob("*.*"):
-            yield from _staged(path)
+        for path in _listed(store.root / folder):
+            if _STAGED.fullmatch(path.suffix):
+                yield from _staged(path)
     yield from _cache_mounts(store)
     yield from _git_mirrors(store)
 

@@ -298,7 +298,8 @@ class SnapshotTable(ABC):
                 (self._directory / str(number)).rename(trash)
             except FileNotFoundError:
                 continue  # a collector was faster
-            remove_tree(trash)
+            with contextlib.suppress(PermissionError):  # of subordinate ids: left to a process that owns them
+                remove_tree(trash)
 
     @abstractmethod
     def restack(self, name: str, parent: str, layer: str) -> None:

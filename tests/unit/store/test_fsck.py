@@ -53,6 +53,7 @@ def directory_of(store: Store, key: str) -> Path:
 
 def test_a_good_store_has_no_problems(store: Store) -> None:
     filled(store)
+    write(store.root / "builds" / "abc.log", b"what the last build printed")
     assert fsck(store) == []
     before = store.gc.usage()
     assert fsck(store, repair=True) == []
@@ -143,8 +144,8 @@ FILES: dict[str, tuple[Callable[[Store], object], set[tuple[str, str]]]] = {
     "a lock's file": (lambda store: write(store.root / "locks" / "abc", b""), {("lock", "abc")}),
     "a half-written version": (lambda store: write(store.root / "version.new", b"1"), {("leftover", "version.new")}),
     "a half-written record": (
-        lambda store: write(store.root / "builds" / "abc.1234", b""),
-        {("leftover", "builds/abc.1234")},
+        lambda store: write(store.root / "builds" / "abc.log.1234abcd", b""),
+        {("leftover", "builds/abc.log.1234abcd")},
     ),
     "a record that was cut short": (
         lambda store: write(store.root / "builds" / "abc", b"short"),

@@ -10,7 +10,7 @@ from pybuild.digest import Digest
 from pybuild.errors import StoreError
 from pybuild.llb.mounts import Sharing
 from pybuild.protocols import CacheLink, CacheRecord, Ref
-from pybuild.store import gc
+from pybuild.store import gc, snapshots
 from pybuild.store.steplogs import write_log
 from pybuild.store.store import Store
 from pybuild.store.usage import UsageRecord, labelled_content
@@ -350,3 +350,20 @@ def test_a_blob_labelled_while_others_are_pruned_stays(store: Store) -> None:
         store.gc.prune(all=True, report=label)
     other.close()
     assert [record.id for record in store.gc.usage() if record.kind == "content"] == [blobs[-1]]
+
+
+def test_files_of_subordinate_ids_are_left_to_who_owns_them(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> None:
+        raise PermissionError(1, "Operation not permitted", str(path))
+
+    tree(store, "base")
+    tree(store, "other")
+    monkeypatch.setattr(snapshots, "remove_tree", refused)
+    assert {record.id for record in store.gc.prune().removed} == {"base", "other"}
+    assert len(list((store.root / "tmp").iterdir())) == 2
+    monkeypatch.undo()
+    store.close()
+    again = Store.open(store.root)
+    again.gc.clean()
+    assert list((store.root / "tmp").iterdir()) == []
+    again.close()
