@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pybuild import (
+    Output,
     PybuildError,
     State,
     build,
@@ -21,6 +22,8 @@ from pybuild import (
     oci_layout,
     scratch,
     secret,
+    target,
+    target_platform,
     to_dir,
     to_none,
     to_oci,
@@ -232,3 +235,19 @@ def test_images_are_looked_up_from_here_where_the_engine_cannot(
             assert expected in log.text
             assert any(variable.startswith("PATH=") for variable in result.config.config.env)
     assert "ResolveImageConfig" in asked
+
+
+def test_several_platforms_make_one_index(engine: BuildKitEngine, tmp_path: Path) -> None:
+    @target(platforms=["linux/amd64", "linux/arm64"])
+    def app() -> State:
+        return scratch().write("/arch", target_platform().architecture).label(arch=target_platform().architecture)
+
+    outputs = [to_dir(tmp_path / "out"), Output(type="oci", dest=str(tmp_path / "layout"), attrs={"tar": "false"})]
+    for output in outputs:
+        result = engine.run(request_for(app, output), session_for(), Log())
+    files = {str(path.relative_to(tmp_path / "out")): path.read_text() for path in (tmp_path / "out").rglob("arch")}
+    assert files == {"linux_amd64/arch": "amd64", "linux_arm64/arch": "arm64"}
+    digest = str(result.metadata["containerimage.digest"])
+    index = json.loads((tmp_path / "layout/blobs" / digest.replace(":", "/")).read_text())
+    platforms = [entry["platform"] for entry in index["manifests"]]
+    assert [platform["architecture"] for platform in platforms if platform["os"] != "unknown"] == ["amd64", "arm64"]
