@@ -31,9 +31,12 @@ from pybuild.progress import StepStarted as StepStarted
 from pybuild.progress import StepState as StepState
 from pybuild.progress import StepStatus as StepStatus
 from pybuild.progress import Warned as Warned
+from pybuild.request import Attestation as Attestation
+from pybuild.request import AttestSpec as AttestSpec
 from pybuild.request import CacheSpec as CacheSpec
 from pybuild.request import ExportResult as ExportResult
 from pybuild.request import ImagePatch as ImagePatch
+from pybuild.request import Invocation as Invocation
 from pybuild.request import OutputSpec as OutputSpec
 from pybuild.request import Plan as Plan
 from pybuild.request import PlannedStep as PlannedStep

@@ -116,6 +116,29 @@ class CacheSpec(Shown):
 
 
 @attrs.frozen(kw_only=True)
+class AttestSpec(Shown):
+    """One `--attest`: provenance or sbom, and its options."""
+
+    type: str
+    attrs: tuple[tuple[str, str], ...] = ()
+
+
+@attrs.frozen(kw_only=True)
+class Invocation:
+    """What a request was made from, for its provenance.
+
+    Args:
+        frontend: `dockerfile.v0` or `pybuild`; "" where it is not known.
+        path: the file that defines the build.
+        args: what the frontend was given, by name.
+    """
+
+    frontend: str = ""
+    path: str = ""
+    args: tuple[tuple[str, str], ...] = ()
+
+
+@attrs.frozen(kw_only=True)
 class Variant:
     """What a build shall make for one platform: one head of the request's graph, and its image config."""
 
@@ -143,6 +166,8 @@ class SolveRequest:
         on_error: what to open in a step whose command fails, before the build ends with its error.
         cache_to: where to write what this build knows, for other builds.
         cache_from: caches that other builds have written.
+        attests: what to say of the result: provenance, a bill of materials.
+        invocation: what the request was made from.
     """
 
     graph: Graph
@@ -160,6 +185,8 @@ class SolveRequest:
     on_error: Shell | None = None
     cache_to: tuple[CacheSpec, ...] = ()
     cache_from: tuple[CacheSpec, ...] = ()
+    attests: tuple[AttestSpec, ...] = ()
+    invocation: Invocation = Invocation()
 
     @property
     def variants(self) -> tuple[Variant, ...]:
@@ -197,6 +224,15 @@ NOTHING = Graph([])
 
 
 @attrs.frozen(kw_only=True)
+class Attestation:
+    """What is said of a result: a predicate of some type, as JSON, and the name of the file that it is written to."""
+
+    predicate_type: str
+    filename: str
+    predicate: bytes
+
+
+@attrs.frozen(kw_only=True)
 class PlatformResult:
     """What was made for one platform: its file tree, and its image config without layers."""
 
@@ -205,6 +241,7 @@ class PlatformResult:
     config: ImageConfig
     layer_history: tuple[History, ...] | None = ()
     """What the definition's own steps say of themselves, oldest first. None: the config's history is complete."""
+    attestations: tuple[Attestation, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

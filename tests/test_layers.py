@@ -30,6 +30,7 @@ LAYERS: dict[str, int] = {
     "store": 4,
     "runtime": 4,
     "registry": 4,
+    "attest": 4,
     "session": 4,
     "dsl": 5,
     "convert": 5,
@@ -47,7 +48,7 @@ LAYERS: dict[str, int] = {
     "__main__": 8,
 }
 DEFINITION = {"frontend", "dsl", "convert"}
-EXECUTION = {"store", "runtime", "registry", "session", "source", "exporter", "remotecache", "solver"}
+EXECUTION = {"store", "runtime", "registry", "attest", "session", "source", "exporter", "remotecache", "solver"}
 
 #: Sanctioned upward imports, made late: `State.build()` hands over to the API and returns its result, engines tell
 #: the package's version, errors look in a notebook as on the command line,
@@ -57,6 +58,7 @@ UPWARD = {("errors", "cli"), ("dsl", "_api"), ("dsl", "results"), ("engine", "__
 SAME_LAYER = {
     ("runtime", "store"),
     ("registry", "store"),
+    ("attest", "store"),
     ("session", "store"),
     ("session", "registry"),
     ("request", "progress"),

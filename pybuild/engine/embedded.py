@@ -107,7 +107,7 @@ class EmbeddedEngine:
             from pybuild.engine.caches import check_caches
 
             check_caches(request)
-        if request.further:
+        if request.further or request.attests:
             from pybuild.exporter.several import check_outputs
 
             check_outputs(request)

@@ -141,6 +141,10 @@ class Build:
     def finish(self, refs: Sequence[Ref], reporter: Reporter, sink: ProgressSink, started: float) -> SolveResult:
         """Export the result, which is one file tree per head of the graph, and say how everything went."""
         results = self.results(refs)
+        if self.request.attests:
+            from pybuild.engine.attested import with_attestations
+
+            results = with_attestations(self, results, started)
         exports = tuple(self._export(results, sink))
         if self.request.cache_to:
             from pybuild.engine.caches import export_caches

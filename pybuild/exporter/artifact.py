@@ -14,6 +14,7 @@ import attrs
 
 from pybuild.digest import Digest, sha256
 from pybuild.errors import ExportError
+from pybuild.exporter.attestations import Blob, attestation_manifest
 from pybuild.exporter.image import Image, assemble
 from pybuild.oci import mediatypes
 from pybuild.oci.descriptor import Descriptor, as_json
@@ -29,31 +30,23 @@ _CREATED: Final = "org.opencontainers.image.created"
 
 
 @attrs.frozen(kw_only=True)
-class Document:
-    """A small blob with its bytes: a config, a manifest, an index."""
-
-    descriptor: Descriptor
-    data: bytes
-
-
-@attrs.frozen(kw_only=True)
 class Artifact:
     """What is written.
 
     Attributes:
         images: one per platform.
-        blobs: documents that manifests refer to.
-        manifests: those of images, and behind them the index where there is one.
+        blobs: documents that manifests refer to: configs, attestations.
+        manifests: those of images, those of attestations, and behind them the index where there is one.
         created: the time of the newest image, as its config says it; "" when none does.
     """
 
     images: tuple[Image, ...]
-    blobs: tuple[Document, ...]
-    manifests: tuple[Document, ...]
+    blobs: tuple[Blob, ...]
+    manifests: tuple[Blob, ...]
     created: str
 
     @property
-    def root(self) -> Document:
+    def root(self) -> Blob:
         """The manifest or index that stands for all of it."""
         return self.manifests[-1]
 
@@ -63,7 +56,7 @@ class Artifact:
         return tuple({layer.digest: layer for image in self.images for layer in image.layers}.values())
 
     @property
-    def documents(self) -> tuple[Document, ...]:
+    def documents(self) -> tuple[Blob, ...]:
         """All documents, each behind those that it refers to."""
         return (*self.blobs, *self.manifests)
 
@@ -83,9 +76,11 @@ def make_artifact(store: Store, source: ExportInput, options: ImageOptions, hold
         hold: called with the digest of every layer's blob.
 
     Raises:
-        ExportError: the output wants annotations of something that it does not have.
+        ExportError: the output wants annotations of something that it does not have, or cannot hold attestations.
     """
     _check_annotations(source, options)
+    if not options.oci and any(result.attestations for result in source.results):
+        raise ExportError("Docker's media types have no attestations", hint="leave out oci-mediatypes=false")
     images = tuple(
         assemble(
             store,
@@ -99,12 +94,19 @@ def make_artifact(store: Store, source: ExportInput, options: ImageOptions, hold
         )
         for result in source.results
     )
-    manifests = [Document(descriptor=image.descriptor, data=image.manifest) for image in images]
-    if len(images) > 1:
-        manifests.append(_index(source, images, options))
+    said = [
+        attestation_manifest(result, image.descriptor, options.names, artifact=options.artifact)
+        for image, result in zip(images, source.results, strict=True)
+        if result.attestations
+    ]
+    manifests = [Blob(descriptor=image.descriptor, data=image.manifest) for image in images]
+    manifests += [each.manifest for each in said]
+    if len(manifests) > 1:
+        manifests.append(_index(source, images, [each.manifest.descriptor for each in said], options))
+    blobs = [_config(image, oci=options.oci) for image in images] + [blob for each in said for blob in each.blobs]
     return Artifact(
         images=images,
-        blobs=tuple(_config(image, oci=options.oci) for image in images),
+        blobs=tuple({blob.descriptor.digest: blob for blob in blobs}.values()),
         manifests=tuple(manifests),
         created=max(str(json.loads(image.config).get("created") or "") for image in images),
     )
@@ -113,7 +115,8 @@ def make_artifact(store: Store, source: ExportInput, options: ImageOptions, hold
 def _check_annotations(source: ExportInput, options: ImageOptions) -> None:
     platforms = {result.platform for result in source.results}
     for annotation in options.annotations.given:
-        if annotation.place.startswith("index") and len(platforms) == 1:
+        attested = any(result.attestations for result in source.results)
+        if annotation.place.startswith("index") and len(platforms) == 1 and not attested:
             raise ExportError(
                 f'annotation "{annotation.key}" is for an index; one platform alone makes none',
                 hint="use annotation-manifest, or build for several platforms",
@@ -125,14 +128,14 @@ def _check_annotations(source: ExportInput, options: ImageOptions) -> None:
             )
 
 
-def _config(image: Image, *, oci: bool) -> Document:
+def _config(image: Image, *, oci: bool) -> Blob:
     media_type = mediatypes.OCI_CONFIG if oci else mediatypes.DOCKER_CONFIG
     descriptor = Descriptor(media_type=media_type, digest=image.config_digest, size=len(image.config))
-    return Document(descriptor=descriptor, data=image.config)
+    return Blob(descriptor=descriptor, data=image.config)
 
 
-def _index(source: ExportInput, images: Iterable[Image], options: ImageOptions) -> Document:
-    """The index of all images."""
+def _index(source: ExportInput, images: Iterable[Image], said: Iterable[Descriptor], options: ImageOptions) -> Blob:
+    """The index of all images, and behind them what is said of each."""
     media_type = mediatypes.OCI_INDEX if options.oci else mediatypes.DOCKER_INDEX
     entries = [
         as_json(
@@ -144,12 +147,13 @@ def _index(source: ExportInput, images: Iterable[Image], options: ImageOptions) 
         )
         for image, result in zip(images, source.results, strict=True)
     ]
+    entries += [as_json(descriptor) for descriptor in said]
     document: dict[str, object] = {"schemaVersion": 2, "mediaType": media_type, "manifests": entries}
     annotations = options.annotations.of("index")
     if annotations:
         document["annotations"] = dict(sorted(annotations.items()))
     data = json.dumps(document, indent=2, ensure_ascii=False).encode()
-    return Document(descriptor=Descriptor(media_type=media_type, digest=sha256(data), size=len(data)), data=data)
+    return Blob(descriptor=Descriptor(media_type=media_type, digest=sha256(data), size=len(data)), data=data)
 
 
 # ------------------------------------------------------------------------------------------- what is said of it
@@ -158,7 +162,7 @@ def _index(source: ExportInput, images: Iterable[Image], options: ImageOptions) 
 def root_entry(artifact: Artifact, options: ImageOptions) -> dict[str, object]:
     """The root's descriptor as layouts list it, with the annotations by which tools find it."""
     root = artifact.root.descriptor
-    single = len(artifact.images) == 1
+    single = len(artifact.manifests) == 1
     place = options.annotations
     known = place.of("manifest-descriptor", root.platform) if single else place.of("index-descriptor")
     if artifact.created:
@@ -188,4 +192,4 @@ def artifact_metadata(artifact: Artifact, options: ImageOptions) -> tuple[tuple[
     return tuple(sorted(entries.items()))
 
 
-__all__ = ["Artifact", "Document", "artifact_metadata", "make_artifact", "root_entry"]
+__all__ = ["Artifact", "artifact_metadata", "make_artifact", "root_entry"]

@@ -20,6 +20,7 @@ IMAGE_ATTRIBUTES: Final = (
     "compression",
     "compression-level",
     "force-compression",
+    "oci-artifact",
     "oci-mediatypes",
     "rewrite-timestamp",
     *ANNOTATION_ATTRIBUTES,
@@ -28,12 +29,13 @@ IMAGE_ATTRIBUTES: Final = (
 
 @attrs.frozen(kw_only=True)
 class ImageOptions:
-    """How an image shall be made; `oci` media types or Docker's."""
+    """How an image shall be made: `oci` media types or Docker's; `artifact`: attestations as artifacts."""
 
     names: tuple[str, ...]
     form: LayerForm
     oci: bool
     annotations: Annotations
+    artifact: bool = True
 
 
 def image_options(output: OutputSpec, own: tuple[str, ...], epoch: int | None, *, oci: bool) -> ImageOptions:
@@ -64,4 +66,5 @@ def image_options(output: OutputSpec, own: tuple[str, ...], epoch: int | None, *
         form=form,
         oci=oci or bool(annotations),
         annotations=annotations,
+        artifact=given.flag("oci-artifact", default=True),
     )

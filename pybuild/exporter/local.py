@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from pybuild.errors import ExportError
 from pybuild.exporter.attributes import Attributes
-from pybuild.exporter.several import trees
+from pybuild.exporter.several import folders
 from pybuild.protocols import ExportInput, ExportResult
 from pybuild.store.attributes import CAPABILITY, read_xattrs
 from pybuild.store.filecopy import copy_bytes
@@ -44,19 +44,22 @@ class LocalExporter:
 
     def export(self, source: ExportInput, report: Callable[[str], None]) -> ExportResult:
         """See protocols.Exporter."""
-        Attributes(source.output, known=("platform-split", "mode")).done()
+        Attributes(source.output, known=("platform-split", "mode", "attestation-prefix")).done()
         dest = source.output.dest
         if dest in ("", "-"):
             raise ExportError("type=local needs a directory", hint="add dest=DIRECTORY, or use type=tar for a stream")
         if os.path.lexists(dest) and not os.path.isdir(dest):
             raise ExportError(f'the destination "{dest}" is not a directory')
-        found = trees(self._store, source)
+        found = folders(self._store, source)
         try:
-            for folder, tree in found:
-                report(f"copying files {folder}".rstrip())
-                place = os.path.join(dest, folder) if folder else dest
+            for each in found:
+                report(f"copying files {each.name}".rstrip())
+                place = os.path.join(dest, each.name) if each.name else dest
                 os.makedirs(place, exist_ok=True)
-                _Copy(os.path.realpath(place), source.source_date_epoch).run(tree)
+                copy = _Copy(os.path.realpath(place), source.source_date_epoch)
+                copy.run(each.tree)
+                for name, data in each.attestations:
+                    copy.write(name, data)
         except OSError as error:
             where = error.filename or dest
             raise ExportError(f'cannot write "{where}": {error.strerror or error}') from error
@@ -105,6 +108,18 @@ class _Copy:
                 _put(target, partial(os.link, first, follow_symlinks=False))
         for target, entry in reversed(directories):  # last, because what is put into them changes their times
             self._attributes(target, entry)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Add a file that is no part of the tree, for its owner alone as BuildKit writes attestations."""
+        target = os.path.join(self._root, name)
+        staging = target + _SUFFIX
+        if os.path.lexists(staging):
+            os.unlink(staging)
+        with open(os.open(staging, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(data)
+        if self._latest is not None:
+            os.utime(staging, ns=(self._latest, self._latest))
+        os.replace(staging, target)
 
     @staticmethod
     def _make_directory(target: str) -> bool:

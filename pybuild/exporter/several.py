@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import attrs
+
 from pybuild.errors import ExportError
+from pybuild.exporter.attestations import attestation_files
 from pybuild.exporter.attributes import Attributes
 from pybuild.platform import Platform
 from pybuild.protocols import ExportInput, OutputSpec, SolveRequest
@@ -23,8 +26,13 @@ def check_outputs(request: SolveRequest) -> None:
     """Refuse, before anything has run, outputs that cannot hold what a request makes.
 
     Raises:
-        ExportError: an image archive for Docker is to hold several platforms.
+        ExportError: an image archive for Docker is to hold several platforms, or attestations.
     """
+    if request.attests and any(output.type == "docker" for output in request.outputs):
+        raise ExportError(
+            "type=docker has no room for attestations",
+            hint="use type=oci or type=registry, or leave --provenance, --sbom and --attest out",
+        )
     if request.further and any(output.type == "docker" for output in request.outputs):
         raise _one_only([variant.platform for variant in request.variants])
 
@@ -52,8 +60,17 @@ def folder(platform: Platform) -> str:
     return str(platform).replace("/", "_")
 
 
-def trees(store: Store, source: ExportInput) -> list[tuple[str, LayeredTree]]:
-    """The files of each platform, with the folder that they go to; "" for none.
+@attrs.frozen
+class Folder:
+    """The files of a platform: the folder that they go to ("": none), and what is said of them, by file name."""
+
+    name: str
+    tree: LayeredTree
+    attestations: tuple[tuple[str, bytes], ...] = ()
+
+
+def folders(store: Store, source: ExportInput) -> list[Folder]:
+    """The files of each platform.
 
     Args:
         store: where results are.
@@ -63,15 +80,14 @@ def trees(store: Store, source: ExportInput) -> list[tuple[str, LayeredTree]]:
         ExportError: without folders, two platforms have a file of the same name.
     """
     split = is_split(source.output, len(source.results))
-    found = [
-        (
-            folder(result.platform) if split else "",
-            LayeredTree(store.snapshots.lowers(result.ref.snapshot) if result.ref.snapshot else ()),
-        )
-        for result in source.results
-    ]
-    if not split and len(found) > 1:
-        _check_apart(source, [tree for _, tree in found])
+    shared = not split and len(source.results) > 1
+    found: list[Folder] = []
+    for result in source.results:
+        tree = LayeredTree(store.snapshots.lowers(result.ref.snapshot) if result.ref.snapshot else ())
+        said = attestation_files(source.output, result, tree, shared=shared)
+        found.append(Folder(folder(result.platform) if split else "", tree, tuple(said)))
+    if shared:
+        _check_apart(source, [each.tree for each in found])
     return found
 
 
@@ -94,4 +110,4 @@ def _check_apart(source: ExportInput, found: Sequence[LayeredTree]) -> None:
                 )
 
 
-__all__ = ["check_docker", "check_outputs", "folder", "is_split", "trees"]
+__all__ = ["Folder", "check_docker", "check_outputs", "folder", "folders", "is_split"]

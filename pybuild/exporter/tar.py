@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pybuild.exporter.attributes import Attributes
 from pybuild.exporter.destination import open_destination
-from pybuild.exporter.several import trees
+from pybuild.exporter.several import Folder, folders
 from pybuild.protocols import ExportInput, ExportResult
 from pybuild.store.layerdiff import NO_LIMIT, write_entry
 from pybuild.store.tarwrite import Header, TarWriter
@@ -32,33 +32,36 @@ class TarExporter:
 
     def export(self, source: ExportInput, report: Callable[[str], None]) -> ExportResult:
         """See protocols.Exporter."""
-        Attributes(source.output, known=("platform-split",)).done()
-        found = trees(self._store, source)
+        Attributes(source.output, known=("platform-split", "attestation-prefix")).done()
+        found = folders(self._store, source)
         with open_destination(source.output.dest, self.type) as file:
             report("writing files")
-            write_trees(TarWriter(file), found, source.source_date_epoch)
+            write_folders(TarWriter(file), found, source.source_date_epoch)
         return ExportResult(type=self.type, path=source.output.dest)
 
 
 def write_tree(writer: TarWriter, tree: LayeredTree, epoch: int | None = None) -> None:
-    """Write a whole tree and close the archive; `epoch` as for `write_trees`."""
-    write_trees(writer, [("", tree)], epoch)
+    """Write a whole tree and close the archive; `epoch` as for `write_folders`."""
+    write_folders(writer, [Folder("", tree)], epoch)
 
 
-def write_trees(writer: TarWriter, found: Iterable[tuple[str, LayeredTree]], epoch: int | None = None) -> None:
+def write_folders(writer: TarWriter, found: Iterable[Folder], epoch: int | None = None) -> None:
     """Write whole trees and close the archive.
 
     Args:
         writer: where to.
-        found: what, each with the folder that it goes to ("": the top).
+        found: what, each with the folder that it goes to.
         epoch: seconds since 1970; later times become this one.
     """
-    for name, tree in found:
-        if name:
-            writer.add(Header(f"{name}/", stat.S_IFDIR, mode=0o755, mtime=epoch or 0))
+    for each in found:
+        prefix = f"{each.name}/" if each.name else ""
+        if prefix:
+            writer.add(Header(prefix, stat.S_IFDIR, mode=0o755, mtime=epoch or 0))
         links: dict[tuple[int, int], str] = {}
-        for entry in tree.walk():
+        for entry in each.tree.walk():
             if entry.path != "/":
-                folder = f"{name}/" if name else ""
-                write_entry(writer, entry, links, NO_LIMIT if epoch is None else epoch, folder)
+                write_entry(writer, entry, links, NO_LIMIT if epoch is None else epoch, prefix)
+        for name, data in each.attestations:
+            header = Header(prefix + name, stat.S_IFREG, mode=0o600, size=len(data), mtime=epoch or 0)
+            writer.add_bytes(header, data)
     writer.close()

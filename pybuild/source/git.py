@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import threading
-from collections.abc import Callable, Generator, MutableMapping
+from collections.abc import Callable, Generator, Mapping, MutableMapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -89,7 +89,7 @@ class GitSource:
         settings = git_settings(vertex.op)
         resolved = resolved_offline(settings)
         if resolved is None:
-            pin = f"git:{digest_of(settings.url.remote, settings.ref)}"
+            pin = _pin(settings)
             with self._lock:
                 if pin not in self._pins:
                     with git_for(settings, self._session) as git:
@@ -155,3 +155,23 @@ def _key(settings: GitSettings, resolved: Resolved) -> str:
 
 def _snapshot_name(settings: GitSettings, resolved: Resolved) -> str:
     return f"git-{short(digest_of('git', _key(settings, resolved)), 32)}"
+
+
+def _pin(settings: GitSettings) -> str:
+    """What a ref of a repository is called among a build's pins."""
+    return f"git:{digest_of(settings.url.remote, settings.ref)}"
+
+
+def commit_of(op: SourceOp, pins: Mapping[str, str]) -> str:
+    """The commit that a source of a finished build stood for; "" when the build never asked.
+
+    Args:
+        op: the source.
+        pins: of the build.
+    """
+    settings = git_settings(op)
+    resolved = resolved_offline(settings)
+    if resolved is None:
+        text = pins.get(_pin(settings))
+        resolved = None if text is None else parse_resolved(text)
+    return "" if resolved is None else resolved.commit or resolved.sha

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -111,7 +111,7 @@ class HttpSource:
         settings = http_settings(vertex.op)
         if settings.checksum:
             return settings, Found(digest=settings.checksum, filename=file_name(settings), pinned=True)
-        pin = f"http:{settings.request}"
+        pin = _pin(settings)
         with self._lock:
             if pin not in self._pins:
                 with self._store.locks.exclusive(pin):
@@ -223,3 +223,22 @@ def _time_ns(modified: str) -> int:
         return int(parsedate_to_datetime(modified).timestamp()) * 1_000_000_000 if modified else 0
     except ValueError:
         return 0
+
+
+def _pin(settings: HttpSettings) -> str:
+    """What a request is called among a build's pins."""
+    return f"http:{settings.request}"
+
+
+def download_of(op: SourceOp, pins: Mapping[str, str]) -> Digest | None:
+    """The digest of what a source of a finished build stood for; None when the build never asked.
+
+    Args:
+        op: the source.
+        pins: of the build.
+    """
+    settings = http_settings(op)
+    if settings.checksum:
+        return Digest(settings.checksum)
+    told = pins.get(_pin(settings))
+    return None if told is None else Digest(str(json.loads(told)["digest"]))
