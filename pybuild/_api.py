@@ -17,7 +17,9 @@ from pybuild.errors import PybuildError, TargetError
 from pybuild.llb.vertex import Graph
 from pybuild.platform import Platform, host_platform, parse_platforms, require_linux
 from pybuild.protocols import (
+    AttestSpec,
     CacheSpec,
+    Invocation,
     MetadataResolver,
     OutputSpec,
     ProgressSink,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 Progress: TypeAlias = Literal["auto", "tty", "plain", "quiet", "rawjson"]
 Heads: TypeAlias = "list[tuple[Platform, State]]"
 """What to build for each platform, at least one."""
+NO_INVOCATION = Invocation()
 
 
 @public
@@ -55,6 +58,7 @@ def build(
     allow: Sequence[str] = (),
     cache_to: Sequence[str] = (),
     cache_from: Sequence[str] = (),
+    attest: Sequence[str] = (),
 ) -> BuildResult:
     """Build a state or a target, and wait for it.
 
@@ -72,6 +76,7 @@ def build(
         allow: what steps may do beyond a sandbox: "network.host", "security.insecure", "device" or "device=NAME".
         cache_to: caches to write for other machines, such as "type=registry,ref=NAME,mode=max"; see docs/cache.md.
         cache_from: caches to look into, such as "type=registry,ref=NAME".
+        attest: what to say of the result: "type=provenance,mode=max", "type=sbom"; see docs/outputs.md.
 
     Raises:
         SolveError: a step failed.
@@ -93,6 +98,7 @@ def build(
         allow=allow,
         cache_to=cache_to,
         cache_from=cache_from,
+        attests=attest,
     )
     chosen = engine_for(engine)
     with session_for(secrets, ssh) as session, _progress(progress) as sink:
@@ -118,6 +124,7 @@ async def abuild(
     allow: Sequence[str] = (),
     cache_to: Sequence[str] = (),
     cache_from: Sequence[str] = (),
+    attest: Sequence[str] = (),
 ) -> BuildResult:
     """The same as `build`, for programs with an event loop; cancelling it stops the build and cleans up.
 
@@ -136,6 +143,7 @@ async def abuild(
         allow=allow,
         cache_to=cache_to,
         cache_from=cache_from,
+        attests=attest,
     )
     chosen = engine_for(engine)
     with session_for(secrets, ssh) as session, _progress(progress) as sink:
@@ -157,7 +165,19 @@ def _asked_for(
 ) -> tuple[State, SolveRequest]:
     steps = ("*",) if no_cache is True else tuple(no_cache or ())
     name, output, heads = _heads(target, output, args, platforms)
-    return heads[0][1], request_of(heads, output, target=name, no_cache=steps, **options)
+    invocation = _invocation(target, args)
+    return heads[0][1], request_of(heads, output, target=name, no_cache=steps, invocation=invocation, **options)
+
+
+def _invocation(target: State | Target[...], args: Mapping[str, object] | None) -> Invocation:
+    """What provenance says of a build from Python."""
+    from pybuild.dsl.state import State
+
+    if isinstance(target, State):
+        return Invocation(frontend="pybuild")
+    given = tuple((f"arg:{name}", str(value)) for name, value in sorted((args or {}).items()))
+    path = Path(target.location.file).name
+    return Invocation(frontend="pybuild", path=path, args=(("target", target.name), *given))
 
 
 @public
@@ -223,6 +243,8 @@ def request_of(
     allow: Sequence[str] = (),
     cache_to: Sequence[str | CacheSpec] = (),
     cache_from: Sequence[str | CacheSpec] = (),
+    attests: Sequence[str | AttestSpec] = (),
+    invocation: Invocation = NO_INVOCATION,
 ) -> SolveRequest:
     """The request to an engine that builds states, each for its platform, into one result."""
     outputs = () if output is None else (output,) if isinstance(output, OutputSpec) else tuple(output)
@@ -241,6 +263,8 @@ def request_of(
         allow=parse_allowed(allow),
         cache_to=_caches(cache_to, "--cache-to"),
         cache_from=_caches(cache_from, "--cache-from"),
+        attests=_attests(attests),
+        invocation=invocation,
     )
 
 
@@ -250,6 +274,14 @@ def _caches(given: Sequence[str | CacheSpec], flag: str) -> tuple[CacheSpec, ...
     from pybuild.remotecache.spec import parse_cache_specs
 
     return parse_cache_specs(given, flag)
+
+
+def _attests(given: Sequence[str | AttestSpec]) -> tuple[AttestSpec, ...]:
+    if not given:
+        return ()
+    from pybuild.attest.spec import parse_attests
+
+    return parse_attests(given, "attest")
 
 
 def heads_of(make: Callable[[], State], platforms: Sequence[str] = ()) -> Heads:

@@ -74,17 +74,18 @@ class ProvenanceOptions:
 
 def make_provenance(facts: Facts, options: ProvenanceOptions) -> Attestation:
     """The provenance of one result."""
+    config = build_config(facts.graph, facts.platform) if options.mode == "max" else None
     predicate = {
-        "buildDefinition": _definition(facts, options),
-        "runDetails": {"builder": {"id": options.builder_id}, "metadata": _metadata(facts, options)},
+        "buildDefinition": _definition(facts, options, config),
+        "runDetails": {"builder": {"id": options.builder_id}, "metadata": _metadata(facts, options, config)},
     }
     return Attestation(predicate_type=PREDICATE, filename=FILENAME, predicate=json.dumps(predicate).encode())
 
 
-def _definition(facts: Facts, options: ProvenanceOptions) -> dict[str, Any]:
+def _definition(facts: Facts, options: ProvenanceOptions, config: BuildConfig | None) -> dict[str, Any]:
     internal: dict[str, Any] = {"builderPlatform": str(facts.build_platform)}
-    if options.mode == "max":
-        internal["buildConfig"] = _config(facts).as_json()
+    if config is not None:
+        internal["buildConfig"] = config.as_json()
     source = {"path": facts.invocation.path} if facts.invocation.path else {}
     return {
         "buildType": BUILD_TYPE,
@@ -140,18 +141,13 @@ def _locals(graph: Graph) -> list[str]:
     return sorted({op.reference for op in ops if isinstance(op, SourceOp) and op.scheme == "local"})
 
 
-def _config(facts: Facts) -> BuildConfig:
-    return build_config(facts.graph, facts.platform)
-
-
-def _metadata(facts: Facts, options: ProvenanceOptions) -> dict[str, Any]:
+def _metadata(facts: Facts, options: ProvenanceOptions, config: BuildConfig | None) -> dict[str, Any]:
     fixed = facts.reproducible_time
-    extra: dict[str, Any] = {"source": _config(facts).source()} if options.mode == "max" else {}
     found: dict[str, Any] = {
         "invocationID": digest_of("invocation", facts.graph.digest, fixed or facts.started).partition(":")[2][:25],
         "startedOn": _time(facts.started if fixed is None else fixed),
         "finishedOn": _time(facts.finished if fixed is None else fixed),
-        "buildkit_metadata": extra,
+        "buildkit_metadata": {"source": config.source()} if config is not None else {},
         "buildkit_completeness": {
             "request": options.mode == "max" and bool(facts.invocation.frontend),
             "resolvedDependencies": not _locals(facts.graph),

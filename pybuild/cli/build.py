@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pybuild.cli import dockerflags, flags, onerror, passflags, program
+from pybuild.cli import attestflags, dockerflags, flags, onerror, passflags, program
 
 if TYPE_CHECKING:
     import argparse
@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="name of the image, for outputs that have names",
     )
     flags.add_caches(parser)
+    attestflags.add_attests(parser)
     add("--no-cache", action="store_true", help="run every step")
     add("--no-cache-filter", metavar="NAME", action="append", default=[], help="run the steps of these targets again")
     add(
@@ -141,6 +142,7 @@ def _check(options: argparse.Namespace, outputs: Sequence[OutputSpec]) -> None:
     flags.allowed(options)
     flags.caches(options, "--cache-to")
     flags.caches(options, "--cache-from")
+    attestflags.attests(options)
     passflags.passes_of(options)
     from pybuild.oci.reference import parse_reference
 
@@ -199,6 +201,8 @@ def _build(
         allow=flags.allowed(options),
         cache_to=flags.caches(options, "--cache-to"),
         cache_from=flags.caches(options, "--cache-from"),
+        attests=attestflags.attests(options),
+        invocation=loaded.invocation,
     )
     if loaded.epoch is not None:
         request = attrs.evolve(request, source_date_epoch=loaded.epoch)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from pybuild.cli import dockerflags, flags
+from pybuild.request import Invocation
 
 if TYPE_CHECKING:
     import argparse
@@ -31,6 +32,7 @@ class Program:
         no_cache: names of what is to run again.
         epoch: SOURCE_DATE_EPOCH in seconds, where the definition decides it.
         warnings: of the lint rules.
+        invocation: what it was made from.
         keep: what must live as long as the build.
     """
 
@@ -40,6 +42,7 @@ class Program:
     no_cache: tuple[str, ...] = ()
     epoch: int | None = None
     warnings: Sequence[LintWarning] = ()
+    invocation: Invocation = attrs.field(factory=Invocation)
     keep: object = attrs.field(default=None, repr=False)
 
     @property
@@ -79,6 +82,11 @@ def load(options: argparse.Namespace, secrets: Mapping[str, SecretValue | Enviro
         heads=heads_of(lambda: buildfile.state(wanted.name, given), platforms),
         output=wanted.output,
         no_cache=("*",) if getattr(options, "no_cache", False) else tuple(names),
+        invocation=Invocation(
+            frontend="pybuild",
+            path=buildfile.path.name,
+            args=(("target", wanted.name), *((f"arg:{name}", value) for name, value in sorted(given.items()))),
+        ),
     )
 
 
@@ -104,12 +112,18 @@ def _dockerfile(options: argparse.Namespace, secrets: Mapping[str, SecretValue |
     from pybuild._dockerfile import dockerfile_states
     from pybuild.platform import host_platform
 
-    found = dockerfile_states(inputs_of(options), secrets=secrets)
+    inputs = inputs_of(options)
+    found = dockerfile_states(inputs, secrets=secrets)
     first = found[0]
     return Program(
         name=options.target or "",
         heads=[(item.state.platform or host_platform(), item.state) for item in found],
         epoch=first.epoch,
         warnings=first.warnings,
+        invocation=Invocation(
+            frontend="dockerfile.v0",
+            path=inputs.options.get("filename", "Dockerfile"),
+            args=tuple(sorted(dockerflags.frontend_options(options).items())),
+        ),
         keep=first.keep,
     )

@@ -251,3 +251,19 @@ def test_several_platforms_make_one_index(engine: BuildKitEngine, tmp_path: Path
     index = json.loads((tmp_path / "layout/blobs" / digest.replace(":", "/")).read_text())
     platforms = [entry["platform"] for entry in index["manifests"]]
     assert [platform["architecture"] for platform in platforms if platform["os"] != "unknown"] == ["amd64", "arm64"]
+
+
+def test_provenance_is_made_by_the_engine(engine: BuildKitEngine, tmp_path: Path) -> None:
+    output = Output(type="oci", dest=str(tmp_path / "layout"), attrs={"tar": "false"})
+    request = request_for(scratch().write("/a", unique()), output, attests=["type=provenance,mode=max"])
+    digest = str(engine.run(request, session_for(), Log()).metadata["containerimage.digest"])
+
+    def blob(name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((tmp_path / "layout/blobs" / name.replace(":", "/")).read_text())
+        return found
+
+    [attested] = [entry for entry in blob(digest)["manifests"] if entry["platform"]["os"] == "unknown"]
+    [layer] = blob(attested["digest"])["layers"]
+    assert "slsa.dev/provenance" in layer["annotations"]["in-toto.io/predicate-type"]
+    with pytest.raises(CapabilityError, match="made by the embedded engine alone"):
+        engine.run(request_for(scratch(), attests=["type=sbom"]), session_for(), Log())

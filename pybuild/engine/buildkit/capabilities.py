@@ -7,7 +7,7 @@ is an error with the step's line before anything runs. A capability that this cl
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +18,7 @@ from pybuild.llb.numbering import renumbered
 from pybuild.llb.ops import ExecOp, FileOp, SourceOp
 from pybuild.llb.vertex import Edge, Graph, Vertex
 from pybuild.llb.walk import rewrite
+from pybuild.protocols import AttestSpec
 
 _SYMLINK: Final = "file.symlink.create"
 _RESOURCES: Final = "exec.meta.linux.resources"
@@ -153,3 +154,20 @@ def _copied(action: FileAction, source: int, links: dict[str, str], directory: P
         owner=action.owner,
         timestamp=action.timestamp,
     )
+
+
+def attest_options(attests: Sequence[AttestSpec]) -> dict[str, str]:
+    """What an engine is told of the attestations to make; it makes provenance itself.
+
+    Args:
+        attests: what the request asks for.
+
+    Raises:
+        CapabilityError: a bill of materials is among them, which frontends make, by an image.
+    """
+    if any(spec.type == "sbom" for spec in attests):
+        raise CapabilityError(
+            "a bill of materials is made by the embedded engine alone",
+            hint="use --engine embedded, or leave --sbom out",
+        )
+    return {f"attest:{spec.type}": ",".join(f"{name}={value}" for name, value in spec.attrs) for spec in attests}

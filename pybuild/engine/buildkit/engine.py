@@ -177,7 +177,7 @@ class _Job:
 
     def _run(self, cancelled: threading.Event | None) -> SolveResult:
         started = time.time()
-        from pybuild.engine.buildkit.capabilities import LINKS
+        from pybuild.engine.buildkit.capabilities import LINKS, attest_options
         from pybuild.engine.buildkit.localcaches import resolved
 
         self._imports = resolved(_caches(self._request.cache_from), self._progress.warn)
@@ -187,6 +187,7 @@ class _Job:
         try:
             answer = self._client.build(
                 function=self._solve,
+                options=attest_options(self._request.attests),
                 local_dirs={**_without_ignored(self._offered.directories), LINKS: self._links},
                 layouts=self._offered.layouts,
                 session=_Noting(self._session, missing),
