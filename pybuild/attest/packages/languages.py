@@ -32,7 +32,9 @@ def language_package(tree: LayeredTree, path: str) -> Package | None:
 
 def _python(tree: LayeredTree, path: str) -> Package | None:
     text = read_text(tree, path)
-    found = next(iter(paragraphs(text or "")), {})
+    found = next(paragraphs(text or ""), None)
+    if found is None:
+        return None
     name, version = found.get("Name", ""), found.get("Version", "")
     if not name or not version:
         return None
