@@ -2,7 +2,7 @@
 VENV ?= .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: demo test check test-fast soak clean help
+.PHONY: demo test check test-fast soak bench clean help
 
 help:            ## show this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -27,6 +27,10 @@ test-fast:       ## only the tests that need neither root nor containers
 soak:            ## long runs: kill -9, full disks, lost power, builds beside prune, passes on many random graphs
 	scripts/setup test
 	scripts/soak
+
+bench:           ## measure side by side with other builders (takes a while)
+	scripts/setup bench
+	$(PYTHON) -m bench
 
 clean:           ## remove what the commands above made here
 	rm -rf $(VENV) build dist out .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import attrs
 
-from bench import graphs, startup
+from bench import dockerfiles, graphs, startup
 from bench.base import base_image
 from bench.peers.buildah import Buildah
 from bench.peers.buildctl import Buildctl
@@ -25,7 +25,7 @@ from bench.report import Report
 from bench.scenarios import SCENARIOS
 from bench.sidebyside import Comparison
 
-ALONE = {"G1": graphs, "S1": startup}
+ALONE = {"G1": graphs, "D1": dockerfiles, "S1": startup}
 """What pybuild is measured in without others."""
 PEERS: dict[str, Callable[[Path], Peer]] = {"buildctl": Buildctl, "docker": Docker, "buildah": Buildah}
 
