@@ -103,8 +103,8 @@ def _side_by_side(scenarios: Sequence[str], peers: Sequence[str], rounds: int, w
         base = stack.enter_context(base_image(folder / "registry"))
         report.load.append(os.getloadavg()[0])
         for name in scenarios:
-            print(f"{name} {SCENARIOS[name].title}", file=sys.stderr, flush=True)
             report.outcomes[name] = Comparison(SCENARIOS[name], started, folder, base).run(rounds)
+            print(report.row(name), file=sys.stderr, flush=True)  # the rest may take long
         report.load.append(os.getloadavg()[0])
     return report
 

@@ -34,21 +34,29 @@ class Report:
 
     def table(self) -> str:
         """One row for each scenario, and below it what is missing or was not the same."""
-        others = [name for name in self.versions if name != OURS]
-        columns = [self.versions[OURS], *(self.versions[name] for name in others)]
-        columns += [f"{OURS} / {name}" for name in others]
-        buildkit = next((name for name in BUILDKIT if name in others), "")
-        if buildkit:
-            columns += [f"CPU / {buildkit}", "goal"]
+        columns = [self.versions[OURS], *(self.versions[name] for name in self._others)]
+        columns += [f"{OURS} / {name}" for name in self._others]
+        if self._buildkit:
+            columns += [f"CPU / {self._buildkit}", "goal"]
         lines = ["| scenario | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
-        for name, outcomes in self.outcomes.items():
-            scenario = SCENARIOS[name]
-            cells = [f"{name} {scenario.title}", *(_figure(scenario, outcomes[peer]) for peer in self.versions)]
-            cells += [_ratio(scenario, outcomes, peer) for peer in others]
-            if buildkit:
-                cells += [_cpu(outcomes, buildkit), _goal(scenario, outcomes, buildkit)]
-            lines.append("| " + " | ".join(cells) + " |")
-        return "\n".join([*lines, "", *self._notes()])
+        return "\n".join([*lines, *map(self.row, self.outcomes), "", *self._notes()])
+
+    def row(self, name: str) -> str:
+        """The row of one scenario."""
+        scenario, outcomes = SCENARIOS[name], self.outcomes[name]
+        cells = [f"{name} {scenario.title}", *(_figure(scenario, outcomes[peer]) for peer in self.versions)]
+        cells += [_ratio(scenario, outcomes, peer) for peer in self._others]
+        if self._buildkit:
+            cells += [_cpu(outcomes, self._buildkit), _goal(scenario, outcomes, self._buildkit)]
+        return "| " + " | ".join(cells) + " |"
+
+    @property
+    def _others(self) -> list[str]:
+        return [name for name in self.versions if name != OURS]
+
+    @property
+    def _buildkit(self) -> str:
+        return next((name for name in BUILDKIT if name in self.versions), "")
 
     def _notes(self) -> list[str]:
         loads = " and ".join(f"{load:.1f}" for load in self.load)
