@@ -167,3 +167,21 @@ def test_without_tun_steps_reach_only_themselves(user: User, project: Path) -> N
     assert done.returncode == 0, done.stderr
     assert "served" in done.stderr
     assert done.stderr.count("steps have no network: this user may not open /dev/net/tun") == 1
+
+
+def test_caches_travel_between_users_and_root(user: User, project: Path, tmp_path: Path) -> None:
+    build = ("build", "--progress", "plain", "--secret", "id=key,src=key")
+    cache = user.home / "cache"
+    made = user.pybuild(*build, "--cache-to", f"type=local,dest={cache},mode=max", cwd=project)
+    assert made.returncode == 0, made.stderr
+    assert cache.stat().st_uid == ID
+    imported = (*build, "--cache-from", f"type=local,src={cache}", "-o")
+    image = f"type=oci,dest={tmp_path}/image.tar"
+    as_root = pybuild(tmp_path / "store", *imported, image, cwd=project, env=user.variables())
+    other = User(user.home, user.base)
+    other.root = user.home / "other-store"
+    rootless = other.pybuild(*imported, f"type=oci,dest={user.home}/image.tar", cwd=project)
+    for done in (as_root, rootless):
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("CACHED") == 2
+    assert (user.home / "image.tar").read_bytes() == (tmp_path / "image.tar").read_bytes()
