@@ -112,7 +112,9 @@ class CacheSpec(Shown):
     attrs: tuple[tuple[str, str], ...] = ()
 
     def __str__(self) -> str:
-        return ",".join((f"type={self.type}", *(f"{name}={value}" for name, value in self.attrs)))
+        """As it was written, but for what gives access: messages and progress show it."""
+        shown = ((name, "***" if _grants_access(name) else value) for name, value in self.attrs)
+        return ",".join((f"type={self.type}", *(f"{name}={value}" for name, value in shown)))
 
 
 @attrs.frozen(kw_only=True)
@@ -144,6 +146,10 @@ class Variant:
 
     platform: Platform
     patch: ImagePatch = ImagePatch()
+
+
+def _grants_access(name: str) -> bool:
+    return any(part in name for part in ("token", "secret", "key", "password"))
 
 
 @attrs.frozen(kw_only=True)

@@ -383,17 +383,27 @@ def test_a_cache_that_is_not_there_is_a_warning(store: Callable[[], Builder], pl
     assert len(other.ran) == STEPS
 
 
-def test_a_registry_that_goes_away_is_a_warning(
-    plain: str, proxy: FaultyRegistry, store: Callable[[], Builder]
+@pytest.mark.parametrize("fault", [{"status": 404}, {"flip": True}], ids=["gone", "changed"])
+def test_a_registry_that_does_not_keep_its_promise_is_a_warning(
+    fault: dict[str, Any], plain: str, proxy: FaultyRegistry, store: Callable[[], Builder]
 ) -> None:
     name = f"team/cache:{unique()}"
     store()(app(), cache_to=[f"type=registry,ref={plain}/{name}"])
     config = layout_of(plain, name)
-    proxy.faults.append(Fault(on=rf"^GET .*/blobs/(?!{config})", times=1000, status=404))
+    proxy.faults.append(Fault(on=rf"^GET .*/blobs/(?!{config})", times=1000, **fault))
     other = store()
     assert files(other.tree(app(), cache_from=[f"type=registry,ref={proxy.address}/{name}"])) == APP
     assert warnings(other)
     assert len(other.ran) == STEPS
+
+
+def test_a_download_that_breaks_off_goes_on(plain: str, proxy: FaultyRegistry, store: Callable[[], Builder]) -> None:
+    name = f"team/cache:{unique()}"
+    store()(app(), cache_to=[f"type=registry,ref={plain}/{name}"])
+    proxy.faults.append(Fault(on=r"^GET .*/blobs/", times=2, cut=20))
+    other = store()
+    assert files(other.tree(app(), cache_from=[f"type=registry,ref={proxy.address}/{name}"])) == APP
+    assert (other.ran, warnings(other)) == ([], [])
 
 
 def layout_of(address: str, name: str) -> str:

@@ -54,3 +54,9 @@ def test_paths_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_what_is_wrong_is_refused(text: str, flag: str) -> None:
     with pytest.raises(DefinitionError):
         parse_cache_specs([text], flag)
+
+
+def test_what_gives_access_is_not_shown() -> None:
+    [spec] = parse_cache_specs(["type=gha,token=abc,scope=x"], "--cache-to")
+    assert str(spec) == "type=gha,token=***,scope=x"
+    assert dict(spec.attrs)["token"] == "abc"
