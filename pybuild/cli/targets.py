@@ -67,8 +67,7 @@ def _stages(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from pybuild.frontend.dockerfile.calls.targets import list_targets
-    from pybuild.frontend.dockerfile.dialect import PLAIN, dialect_of
-    from pybuild.frontend.dockerfile.directives import detect_syntax
+    from pybuild.frontend.dockerfile.dialect import dialect_in
     from pybuild.frontend.dockerfile.includes import directory_library
 
     path = Path(options.file)
@@ -78,9 +77,7 @@ def _stages(options: argparse.Namespace) -> int:
         data = path.read_bytes()
     except OSError as error:
         raise flags.UsageError(f'cannot read "{path}": {error.strerror}') from None
-    directive = detect_syntax(data)
-    dialect = dialect_of(directive.first_word) if directive is not None else None
-    stages = list_targets(data, path.name, dialect=dialect or PLAIN, library=directory_library(path.parent)).stages
+    stages = list_targets(data, path.name, dialect=dialect_in(data), library=directory_library(path)).stages
     if options.format == "json":
         import json
 

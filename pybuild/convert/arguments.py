@@ -6,10 +6,12 @@ where all declarations agree on a plain text, else None, and each function says 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 import attrs
 
+from pybuild.frontend.dockerfile.dialect import Dialect
 from pybuild.frontend.dockerfile.instructions import Arg, ArgDefinition, Dockerfile
 
 PLATFORM_ARGS: Final = {
@@ -25,6 +27,7 @@ PLATFORM_ARGS: Final = {
     "BUILDVARIANT": "build_platform().variant",
 }
 """The arguments that every build has, and where a Buildfile finds their values."""
+_EXTENDED: Final = {"DOCKEROS": PLATFORM_ARGS["TARGETOS"], "DOCKERARCH": PLATFORM_ARGS["TARGETARCH"]}
 
 
 STAGE_ARG: Final = "TARGETSTAGE"
@@ -39,18 +42,20 @@ class Arguments:
         defaults: the default that all declarations of a name agree on; None where they do not.
         fixed: names that are declared once with a default, or alike everywhere: that default is all there is.
         before: the ARGs before the first FROM, in order.
+        platform: those that every build of the dialect has, and where a Buildfile finds their values.
     """
 
     defaults: dict[str, str | None]
     fixed: frozenset[str]
     before: tuple[ArgDefinition, ...]
+    platform: Mapping[str, str]
 
     def is_global(self, name: str) -> bool:
         """Whether an ARG before the first FROM declares a name."""
         return any(item.name == name for item in self.before)
 
 
-def arguments_of(dockerfile: Dockerfile) -> Arguments:
+def arguments_of(dockerfile: Dockerfile, dialect: Dialect) -> Arguments:
     """Look all declarations through."""
     before = tuple(item for arg in dockerfile.global_args for item in arg.definitions)
     last = {item.name: item.value for item in before}
@@ -64,7 +69,8 @@ def arguments_of(dockerfile: Dockerfile) -> Arguments:
                     value = last.get(item.name) if item.value is None else item.value
                     found.setdefault(item.name, set()).add(value)
     fixed = frozenset(name for name, values in found.items() if len(values) == 1)
-    return Arguments({name: _plain(values) for name, values in found.items()}, fixed, before)
+    platform = PLATFORM_ARGS | _EXTENDED if dialect.extended else PLATFORM_ARGS
+    return Arguments({name: _plain(values) for name, values in found.items()}, fixed, before, platform)
 
 
 def _plain(values: set[str | None]) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from pybuild.convert.arguments import PLATFORM_ARGS, STAGE_ARG, Arguments
+from pybuild.convert.arguments import STAGE_ARG, Arguments
 from pybuild.convert.layout import Call, Code, Listing
 from pybuild.convert.literals import literal
 from pybuild.convert.names import Names, identifier
@@ -92,7 +92,7 @@ class Function:
     def argument(self, name: str, default: str | None) -> str | None:
         """The value of an ARG of the stage, None when it has none; `default` is as written."""
         if default is None:
-            if self.arguments.is_global(name) or name in PLATFORM_ARGS or name == STAGE_ARG:
+            if self.arguments.is_global(name) or name in self.arguments.platform or name == STAGE_ARG:
                 return self.global_value(name, declared=True)
             return self._chosen(name, None)
         return self._chosen(name, self.expand(default))
@@ -124,10 +124,10 @@ class Function:
         if place < 0:
             if name == STAGE_ARG:
                 return self._chosen(name, self.wanted or "default") if declared else self.wanted or "default"
-            if name not in PLATFORM_ARGS:
+            if name not in self.arguments.platform:
                 return None
-            self.texts.helpers.add("target_platform" if name.startswith("TARGET") else "build_platform")
-            automatic = self.texts.hole(PLATFORM_ARGS[name])
+            self.texts.helpers.add("build_platform" if name.startswith("BUILD") else "target_platform")
+            automatic = self.texts.hole(self.arguments.platform[name])
             return self._chosen(name, automatic) if declared or self.arguments.is_global(name) else automatic
         word = self.arguments.before[place].value
         if word is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import attrs
 
@@ -15,7 +16,9 @@ from pybuild.convert.literals import literal
 from pybuild.convert.names import Names, identifier
 from pybuild.convert.texts import Texts
 from pybuild.errors import PybuildError
+from pybuild.frontend.dockerfile.dialect import dialect_in
 from pybuild.frontend.dockerfile.dockerfile import parse, parse_trigger
+from pybuild.frontend.dockerfile.includes import directory_library
 from pybuild.frontend.dockerfile.instructions import Command, Copy, Onbuild, Run, Stage
 from pybuild.frontend.dockerfile.lower.values import stage_index
 from pybuild.frontend.dockerfile.shellwords import Lexer
@@ -30,7 +33,7 @@ def buildfile_text(data: bytes, *, file: str = "Dockerfile", target: str = "") -
 
     Args:
         data: the Dockerfile.
-        file: what it is called, for errors.
+        file: what it is called, for errors; what it includes is read from its directory.
         target: the stage that is built by default; the last one when empty.
 
     Raises:
@@ -63,11 +66,12 @@ class _Planned:
 class _Program:
     def __init__(self, data: bytes, file: str, target: str) -> None:
         self._file = file
-        self._dockerfile = parse(data, file=file)
+        dialect = dialect_in(data)
+        self._dockerfile = parse(data, file=file, dialect=dialect, library=directory_library(Path(file)))
         self._lines = data.decode("utf-8", "replace").splitlines()
         self._texts = Texts()
         self._lexer = Lexer(escape=self._dockerfile.escape)
-        self._arguments = arguments_of(self._dockerfile)
+        self._arguments = arguments_of(self._dockerfile, dialect)
         self._stages: list[_Planned] = []
         self._target = target
         self._plan()
@@ -212,7 +216,8 @@ class _Program:
 
     def _comments(self, command: Command) -> list[str]:
         """The comments above an instruction, and those between its lines."""
-        inside = self._lines[command.lines.first - 1 : command.lines.last]
+        lines = self._lines if command.lines.text is None else command.lines.text.lines
+        inside = lines[command.lines.first - 1 : command.lines.last]
         if getattr(command, "inline", ()) or getattr(getattr(command, "command", None), "files", ()):
             inside = []
         found = [line.strip()[1:].strip() for line in inside if line.lstrip().startswith("#")]

@@ -23,7 +23,7 @@ from pybuild.dsl.platforms import building_for
 from pybuild.dsl.state import State
 from pybuild.engine.imageresult import result_config
 from pybuild.errors import PybuildError
-from pybuild.frontend.dockerfile.dialect import Dialect
+from pybuild.frontend.dockerfile.dialect import dialect_in
 from pybuild.frontend.dockerfile.frontend import DockerfileBuild
 from pybuild.frontend.protocols import FrontendResult
 from pybuild.llb.decoded import as_text
@@ -82,7 +82,8 @@ def _differences(
     options = dict(case.get("opts", {}))
     host = FakeHost(case, dockerfile, resolver, caps)
     host.session_id = ""
-    build = DockerfileBuild(options, host, dockerfile=dockerfile, dialect=Dialect(labs=case.get("labs", False)))
+    dialect = attrs.evolve(dialect_in(dockerfile), labs=case.get("labs", False))
+    build = DockerfileBuild(options, host, dockerfile=dockerfile, dialect=dialect)
     results = build.lower()
     text = buildfile_text(dockerfile, target=options.get("target", ""))
     (scratch / "Buildfile.py").write_text(text)

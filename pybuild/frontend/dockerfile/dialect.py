@@ -8,6 +8,7 @@ from typing import Final
 import attrs
 
 from pybuild.frontend.dockerfile.arguments import EXTENSIONS, KEYWORDS
+from pybuild.frontend.dockerfile.directives import detect_syntax
 
 _OURS: Final = re.compile(
     r"(?:(?:docker\.io/)?docker/dockerfile(?:-upstream)?|(?P<extended>pybuild))"
@@ -35,6 +36,18 @@ class Dialect:
 
 PLAIN: Final = Dialect()
 """What a Dockerfile is that says nothing."""
+
+
+def dialect_in(data: bytes) -> Dialect:
+    r"""The dialect that a file's own `# syntax=` line names; plain without one, and where it names another frontend.
+
+    Example:
+        >>> dialect_in(b"# syntax=pybuild\nFROM a\n").extended
+        True
+    """
+    directive = detect_syntax(data)
+    found = None if directive is None else dialect_of(directive.first_word)
+    return found or PLAIN
 
 
 def dialect_of(frontend: str) -> Dialect | None:

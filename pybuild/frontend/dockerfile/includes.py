@@ -35,28 +35,30 @@ class Library:
     Attributes:
         read: gives the file of a path in a context: "" for where the Dockerfile is, `context`, or a named one. Raises
             FrontendError: there is none.
+        start: the path of the Dockerfile where it is.
         args: the arguments that are always there.
         build_args: those of this build, which win over defaults.
     """
 
     read: Callable[[str, str], SourceText]
+    start: str = "Dockerfile"
     args: Mapping[str, str] = attrs.field(factory=dict[str, str])
     build_args: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
 
-def directory_library(directory: Path) -> Library:
+def directory_library(dockerfile: Path) -> Library:
     """A library that reads what is beside a Dockerfile, where there is no build."""
 
     def read(path: str, context: str) -> SourceText:
         try:
-            data = None if context else (directory / path).read_bytes()
+            data = None if context else (dockerfile.parent / path).read_bytes()
         except OSError:
             data = None
         if data is None:
             raise FrontendError(f'there is no file "{path}"{f" of {context}" if context else ""} to include')
         return SourceText(path, data, "Dockerfile")
 
-    return Library(read)
+    return Library(read, dockerfile.name)
 
 
 @attrs.frozen
@@ -75,7 +77,7 @@ class Includer:
 
     Args:
         tree: the Dockerfile.
-        file: what it is called, with its directory.
+        file: what it is called.
         library: where to read from; None where nothing can be read.
         linter: where warnings go.
 
@@ -100,7 +102,8 @@ class Includer:
             FrontendError: there is no such file, or it includes itself.
             DockerfileSyntaxError: a file cannot be read as a Dockerfile.
         """
-        stack = [_Open(iter(self._tree.nodes), "", self._file, has_stages=False)]
+        start = self._file if self._library is None else self._library.start
+        stack = [_Open(iter(self._tree.nodes), "", start, has_stages=False)]
         while stack:
             node = next(stack[-1].nodes, None)
             if node is None:

@@ -36,7 +36,7 @@ def library_of(contexts: Contexts, args: Mapping[str, str]) -> Library:
         name = f"{context}:{path}" if context else path
         return SourceText(name, data, LANGUAGE, contexts.host.definition_of(head))
 
-    return Library(read, args, contexts.options.build_args)
+    return Library(read, contexts.filename, args, contexts.options.build_args)
 
 
 def _source(contexts: Contexts, path: str, context: str) -> Output:

@@ -34,7 +34,7 @@ def library(files: Mapping[str, str], args: Mapping[str, str] | None = None, **b
             raise FrontendError(f"there is no file {name}")
         return SourceText(name, files[name].encode(), "Dockerfile")
 
-    return Library(read, args or {}, build_args)
+    return Library(read, "Dockerfile", args or {}, build_args)
 
 
 def included(text: str, files: Mapping[str, str], linter: Linter | None = None, **build_args: str) -> Dockerfile:
@@ -235,8 +235,10 @@ def test_steps_warnings_and_secrets_are_located_in_their_files() -> None:
 def test_targets_of_libraries(tmp_path: Path) -> None:
     (tmp_path / "tool").write_text("# makes things\nFROM a AS tool\n".replace("makes", "tool makes"))
     text = b"INCLUDE tool\nFROM tool AS app\n"
-    found = list_targets(text, dialect=EXTENDED, library=directory_library(tmp_path))
+    found = list_targets(text, dialect=EXTENDED, library=directory_library(tmp_path / "Dockerfile"))
     assert found.text().splitlines() == ["TARGET        DESCRIPTION", "tool          makes things", "app (default) "]
     assert json.loads(found.json())["targets"][0]["location"]["sourceIndex"] == 1
     with pytest.raises(FrontendError, match="there is no file"):
-        list_targets(b"INCLUDE none\nFROM tool AS app\n", dialect=EXTENDED, library=directory_library(tmp_path))
+        list_targets(
+            b"INCLUDE none\nFROM tool AS app\n", dialect=EXTENDED, library=directory_library(tmp_path / "Dockerfile")
+        )
