@@ -10,8 +10,9 @@ import attrs
 from pybuild.digest import Digest
 from pybuild.errors import ArgumentError, EngineUnavailable
 from pybuild.llb.vertex import Graph
+from pybuild.platform import parse_platform
 from pybuild.progress import StepLog
-from pybuild.request import ExportResult, Ref, SolveResult, StepResult
+from pybuild.request import ExportResult, PlatformResult, Ref, SolveResult, StepResult
 
 if TYPE_CHECKING:
     from pybuild.dsl.state import State
@@ -58,6 +59,7 @@ class BuildResult:
         exports: what each exporter wrote.
         duration: seconds from start to end.
         graph: what was built, with images pinned; `drawing` shows how it went.
+        variants: what was made for each platform; `for_platform` shows one of them.
 
     Example:
         >>> from pybuild import scratch
@@ -73,6 +75,7 @@ class BuildResult:
     duration: float
     graph: Graph = attrs.field(default=Graph([]), eq=False)
     origin: Origin = attrs.field(default=UNKNOWN, eq=False)
+    variants: tuple[PlatformResult, ...] = attrs.field(default=(), eq=False)
 
     @classmethod
     def of(cls, result: SolveResult, origin: Origin | None = None) -> BuildResult:
@@ -85,6 +88,7 @@ class BuildResult:
             duration=result.duration,
             graph=result.graph,
             origin=UNKNOWN if origin is None else attrs.evolve(origin, ref=result.ref),
+            variants=result.results,
         )
 
     # ---------------------------------------------------------------------------------------------------- facts
@@ -112,6 +116,34 @@ class BuildResult:
         from pybuild.viz.drawing import Drawing
 
         return Drawing(self.graph, steps=self.results)
+
+    def for_platform(self, platform: str) -> BuildResult:
+        """The same result with the files and the image config of another of its platforms; the first is shown at first.
+
+        Args:
+            platform: such as `linux/arm64`.
+
+        Raises:
+            ArgumentError: the build was not for it, or its engine keeps results to itself.
+
+        Example:
+            >>> from pybuild import build, scratch
+            >>> result = build(scratch().write("/a", "x"), platforms=["linux/amd64", "linux/arm64"])  # doctest: +SKIP
+            >>> result.for_platform("linux/arm64").config.platform.architecture  # doctest: +SKIP
+            'arm64'
+        """
+        wanted = parse_platform(platform)
+        for number, variant in enumerate(self.variants):
+            if variant.platform == wanted:
+                state = self.origin.state if number == 0 else None
+                return attrs.evolve(
+                    self, config=variant.config, origin=attrs.evolve(self.origin, ref=variant.ref, state=state)
+                )
+        known = ", ".join(str(variant.platform) for variant in self.variants)
+        raise ArgumentError(
+            f"for_platform(): there is no result for {wanted}",
+            hint=f"there are: {known}" if known else "this engine keeps the files of results to itself",
+        )
 
     def log(self, step: str | StepResult | State | None = None) -> Log:
         """What steps printed; of a step that was cached, when it ran.

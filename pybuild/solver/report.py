@@ -11,11 +11,18 @@ from pybuild.solver.state import Job, Step
 _TITLE_LIMIT = 400
 
 
-def title(vertex: Vertex) -> str:
-    """What progress calls a vertex: `[stage] name`, the command in full where that is possible."""
+def title(vertex: Vertex, *, with_platform: bool = False) -> str:
+    """What progress calls a vertex: `[stage] name`, the command in full where that is possible.
+
+    Args:
+        vertex: which.
+        with_platform: of a build for several platforms: `[linux/arm64 stage] name` where it is for one of them.
+    """
     stage = dict(vertex.metadata.description).get("pybuild.stage", "")
     name = vertex.metadata.name or summary(vertex.op, _TITLE_LIMIT)
-    return f"[{stage}] {name}" if stage and not name.startswith("[") else name
+    platform = vertex.constraints.platform if with_platform else None
+    mark = " ".join(part for part in ("" if platform is None else str(platform), stage) if part)
+    return f"[{mark}] {name}" if mark and not name.startswith("[") else name
 
 
 class Reporter:
@@ -36,7 +43,7 @@ class Reporter:
         now = time.time()
         vertex = step.vertex
         places = tuple(str(location) for location in vertex.locations)
-        self._sink.emit(StepStarted(digest=vertex.digest, name=title(vertex), time=now, locations=places))
+        self._sink.emit(StepStarted(digest=vertex.digest, name=self._title(vertex), time=now, locations=places))
         return now
 
     def done(self, step: Step, started: float, size: int = -1) -> None:
@@ -58,7 +65,10 @@ class Reporter:
 
     def warn(self, message: str, step: Step) -> None:
         """Something about a step is worth knowing, and no error."""
-        self._sink.emit(Warned(message=f"{title(step.vertex)}: {message}", time=time.time()))
+        self._sink.emit(Warned(message=f"{self._title(step.vertex)}: {message}", time=time.time()))
+
+    def _title(self, vertex: Vertex) -> str:
+        return title(vertex, with_platform=len(self._job.heads) > 1)
 
     def _finish(self, step: Step, state: StepState, started: float, *, size: int = -1, error: str = "") -> None:
         now = time.time()
@@ -77,7 +87,7 @@ class Reporter:
         self._sink.emit(
             StepFinished(
                 digest=vertex.digest,
-                name=title(vertex),
+                name=self._title(vertex),
                 state=state,
                 time=now,
                 duration=result.duration,

@@ -25,9 +25,10 @@ from pybuild import (
     to_tar,
 )
 from pybuild._api import request_for, session_for
-from pybuild.errors import EngineUnavailable, ExportError
+from pybuild.errors import ArgumentError, EngineUnavailable, ExportError, PybuildError
 from pybuild.platform import host_platform, parse_platform
-from pybuild.protocols import SolveResult
+from pybuild.protocols import SolveResult, StepStarted
+from pybuild.results.result import BuildResult, Origin
 from pybuild.runtime.emulation import registered, why_not
 from pybuild.store.store import Store
 from tests.embedded.conftest import Builder, unique
@@ -112,6 +113,25 @@ def test_what_is_equal_for_all_platforms_runs_once(build: Builder, base: State) 
     assert [str(item.platform) for item in result.results] == BOTH
     run(build, cross)
     assert build.ran == []
+
+
+def test_steps_and_results_say_their_platform(build: Builder) -> None:
+    log = Builder.Log()
+    request = request_for(app, platforms=BOTH)
+    with session_for() as session:
+        result = BuildResult.of(build.engine.run(request, session, log), Origin(engine=build.engine))
+    assert result.fs.read_text("/arch") == "amd64"
+    other = result.for_platform("linux/aarch64")
+    assert (other.fs.read_text("/arch"), other.config.platform.architecture) == ("arm64", "arm64")
+    with pytest.raises(ArgumentError, match="there is no result for linux/s390x"):
+        result.for_platform("linux/s390x")
+    step = scratch().write("/program", "no program", mode=0o755).run(["/program", unique()])
+    log = Builder.Log()
+    request = request_for(step, platforms=["linux/s390x", "linux/riscv64"])
+    with session_for() as session, pytest.raises(PybuildError):
+        build.engine.run(request, session, log)
+    named = [event.name for event in log.events if isinstance(event, StepStarted)]
+    assert any(name.startswith(("[linux/s390x] ", "[linux/riscv64] ")) for name in named)
 
 
 def test_a_state_without_steps_of_a_platform_is_one_tree(build: Builder) -> None:
