@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from pybuild.engine.imageresult import has_whole_history, layer_history, result_config
+from pybuild.engine.imageresult import has_whole_history, result_config
+from pybuild.engine.layerhistory import layer_history
 from pybuild.errors import CapabilityError
 from pybuild.frontend.dockerfile.dialect import PLAIN, Dialect, dialect_of
 from pybuild.frontend.dockerfile.directives import detect_syntax

@@ -12,19 +12,17 @@ from typing import Any
 
 import attrs
 
+from pybuild.engine.layerhistory import history_of_layers, layer_history
 from pybuild.frontend.dockerfile.lower.gojson import quote_list
-from pybuild.llb.files import CopyAction, MkdirAction, MkfileAction, RmAction, SymlinkAction
-from pybuild.llb.ops import ExecOp, FileOp, SourceOp
+from pybuild.llb.ops import SourceOp
 from pybuild.llb.paths import clean
-from pybuild.llb.vertex import Edge, Graph, Vertex
-from pybuild.llb.walk import origin, primary_input
+from pybuild.llb.vertex import Edge, Graph
+from pybuild.llb.walk import origin
 from pybuild.oci.imageconfig import DEFAULT_PATH, ContainerConfig, History, ImageConfig, scratch_config, variables
 from pybuild.passes.resolve import DEFAULT_SHELL
 from pybuild.platform import Platform
 from pybuild.protocols import ImagePatch, MetadataResolver
 from pybuild.request import HistoryStep
-
-COMMENT = "pybuild"
 
 
 def base_config(head: Edge | None, platform: Platform, resolver: MetadataResolver) -> ImageConfig:
@@ -59,8 +57,10 @@ def result_config(
 
 def is_told(written: Edge | None, patch: ImagePatch) -> bool:
     """Whether the definition itself says how each of its layers came to be."""
-    layers = sum(step.layer for step in patch.steps)
-    return layers == len(layer_history(written)) - patch.base_steps
+    told = sum(step.layer for step in patch.steps)
+    if patch.base is not None:
+        return told == len(layer_history(written)) - patch.base_steps
+    return told == len(history_of_layers(written).entries)
 
 
 def has_whole_history(written: Edge | None, patch: ImagePatch) -> bool:
@@ -139,42 +139,7 @@ def _union(base: tuple[str, ...], added: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted({*base, *added}))
 
 
-def layer_history(head: Edge | None) -> tuple[History, ...]:
-    """One entry for each step that made a layer of the result, oldest first."""
-    entries: list[History] = []
-    current = head
-    while current is not None and not isinstance(current.vertex.op, SourceOp):
-        entries.append(History(created_by=_created_by(current.vertex), comment=COMMENT))
-        current = primary_input(current)
-    return tuple(reversed(entries))
-
-
 def image_references(graph: Graph) -> tuple[str, ...]:
     """The references of all images from registries that a graph uses."""
     sources = [vertex.op for vertex in graph.vertices if isinstance(vertex.op, SourceOp)]
     return tuple(dict.fromkeys(op.reference for op in sources if op.scheme == "docker-image"))
-
-
-def _created_by(vertex: Vertex) -> str:
-    op = vertex.op
-    if isinstance(op, ExecOp):
-        return f"RUN {' '.join(op.meta.args)} # {COMMENT}"
-    if isinstance(op, FileOp):
-        return "; ".join(_action_text(action) for action in op.actions) + f" # {COMMENT}"
-    return f"{vertex.name} # {COMMENT}"
-
-
-def _action_text(action: object) -> str:
-    match action:
-        case CopyAction():
-            return f"COPY {action.source} {action.dest}"
-        case MkfileAction():
-            return f"WRITE {action.path}"
-        case MkdirAction():
-            return f"MKDIR {action.path}"
-        case SymlinkAction():
-            return f"SYMLINK {action.old_path} {action.new_path}"
-        case RmAction():
-            return f"REMOVE {action.path}"
-        case _:
-            return "FILE"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from pybuild.engine.buildlog import remember
 from pybuild.engine.buildrecord import keep
-from pybuild.engine.imageresult import has_whole_history, image_references, layer_history, result_config
+from pybuild.engine.imageresult import has_whole_history, image_references, result_config
+from pybuild.engine.layerhistory import history_of_layers
 from pybuild.engine.platforms import fitted
 from pybuild.engine.reported import reported
 from pybuild.llb.vertex import Edge, Graph
@@ -116,7 +117,7 @@ class Build:
                 platform=variant.platform,
                 ref=ref,
                 config=self.config(number),
-                layer_history=None if has_whole_history(written, variant.patch) else layer_history(head),
+                layer_history=None if has_whole_history(written, variant.patch) else history_of_layers(head).entries,
             )
             for number, (variant, head, written, ref) in enumerate(variants)
         )

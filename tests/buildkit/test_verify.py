@@ -69,6 +69,7 @@ def test_features(verify: Verify, target: str) -> None:
     done = verify(FEATURES, target, "--secret", "id=token,env=TOKEN", "--no-cache", *allowed)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "agree" in done.stdout
+    assert "history" not in done.stdout  # merges are told layer by layer, the same on both
 
 
 def test_features_that_only_newer_engines_have(verify: Verify) -> None:

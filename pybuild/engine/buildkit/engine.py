@@ -20,7 +20,8 @@ import attrs
 
 from pybuild.digest import Digest
 from pybuild.engine.entitlements import check_allowed
-from pybuild.engine.imageresult import has_whole_history, layer_history, result_config
+from pybuild.engine.imageresult import has_whole_history, result_config
+from pybuild.engine.layerhistory import history_of_layers
 from pybuild.engine.platforms import fitted
 from pybuild.errors import CapabilityError, EngineUnavailable, ExecError, PybuildError, SecretNotFound, SolveError
 from pybuild.llb.ops import ExecOp
@@ -265,7 +266,8 @@ def _config(head: Edge | None, written: Edge | None, variant: Variant, resolver:
     """The image config of one head of the graph, its history complete."""
     config = result_config(head, written, variant.patch, variant.platform, resolver)
     if not has_whole_history(written, variant.patch):
-        config = attrs.evolve(config, history=(*config.history, *layer_history(head)))
+        layers = history_of_layers(head)
+        config = attrs.evolve(config, history=(*(config.history if layers.inherited else ()), *layers.entries))
     return attrs.evolve(config, created="")
 
 
