@@ -11,14 +11,14 @@ from tests.embedded.conftest import Builder
 from tests.embedded.harness import make_small_root
 
 
-def small_layout(place: Path) -> tuple[Path, str]:
-    """Make the image in the new directory `place`.
+def small_layout(place: Path, *more: str) -> tuple[Path, str]:
+    """Make the image, with `more` programs, in the new directory `place`.
 
     Returns:
         Its OCI layout, and the reference that names the image in it.
     """
     place.mkdir()
-    root = make_small_root(place / "root")
+    root = make_small_root(place / "root", *more)
     image = scratch().copy(local(root), "/").env(PATH="/bin")
     Builder(place / "store", place)(image, output=to_oci(place / "base.tar"))
     with tarfile.open(place / "base.tar") as archive:
