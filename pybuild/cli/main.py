@@ -18,6 +18,7 @@ COMMANDS = {
     "build": "build a target and export the result",
     "targets": "list the targets of a Buildfile",
     "convert": "write a Dockerfile as a Buildfile that makes the same image",
+    "dockerfile": "write a target as a Dockerfile, or say what has no equivalent",
     "graph": "draw the graph of a target",
     "explain": "list the steps of a target, and what the passes do to them",
     "llb": "write the definition of a target as BuildKit takes it, or read one",

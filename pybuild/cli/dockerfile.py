@@ -1,0 +1,45 @@
+"""`pybuild dockerfile`: the Dockerfile that means the same as a target."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pybuild.cli import flags
+
+if TYPE_CHECKING:
+    import argparse
+
+_NOT_ALL = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    flags.add_target(parser)
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", default="-", help="write it there (default: -, standard output)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command: exit code 1, and no file, where something has no equivalent."""
+    from pybuild.convert.dockerfile import dockerfile_of
+
+    buildfile, wanted = flags.load_target(options)
+    state = buildfile.state(wanted.name, flags.pairs(options.args, "--arg"))
+    written = dockerfile_of(state.head, state.patch, wanted.name)
+    if written.problems:
+        print(f'target "{wanted.name}" has no equivalent Dockerfile:', file=sys.stderr)
+        for problem in written.problems:
+            print(f"  {problem.location or 'the image config'}: {problem.what}", file=sys.stderr)
+        return _NOT_ALL
+    if options.output == "-":
+        sys.stdout.write(written.text)
+        return 0
+    try:
+        Path(options.output).write_text(written.text, encoding="utf-8")
+    except OSError as error:
+        raise flags.UsageError(f"cannot write {options.output}: {error.strerror}") from None
+    print(f"wrote {options.output}", file=sys.stderr)
+    return 0
