@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import posixpath
+import re
 from collections.abc import Callable, Sequence
 
 import attrs
 
-from pybuild.convert.dockerfile.stages import is_document
+from pybuild.convert.dockerfile.stages import cache_owner, is_document
 from pybuild.llb.files import UNSET_MODE, UNSET_TIME, CopyAction, FileAction, MkdirAction, MkfileAction, Owner, UserName
 from pybuild.llb.meta import NetMode, SecurityMode
 from pybuild.llb.mounts import NO_OUTPUT, BindMount, CacheMount, Mount, SecretMount, Sharing, SshMount, TmpfsMount
@@ -43,10 +45,12 @@ class Translator:
     Attributes:
         from_: what `--from` calls an edge that is a stage or an image.
         for_image: the variables that the image gets; others are only for steps.
+        shell: the one that the definition sets.
     """
 
     from_: Callable[[Edge], str]
     for_image: frozenset[str]
+    shell: tuple[str, ...] | None
 
     def instructions(self, vertex: Vertex, now: Situation, directory_after: str | None) -> list[str]:
         """The instructions that a vertex becomes.
@@ -85,11 +89,15 @@ class Translator:
         """What sets the variables, the directory and the user of a step."""
         lines: list[str] = []
         wanted = dict(item.split("=", 1) for item in op.meta.env)
-        wanted.pop("SSH_AUTH_SOCK", None)
+        if any(isinstance(mount, SshMount) and mount.target == wanted.get("SSH_AUTH_SOCK") for mount in op.mounts):
+            del wanted["SSH_AUTH_SOCK"]  # the mount sets it
         gone = [name for name in now.env if name not in wanted]
         if gone:
             raise NoEquivalent(f"run(env=...): the variable {gone[0]} is for one step only")
         lines += self.variables(wanted, now)
+        if self._by_own_shell(op) and now.shell is None:
+            now.shell = self.shell
+            lines.append(f"SHELL {json.dumps(list(self.shell or ()))}")
         if op.meta.cwd and op.meta.cwd != (now.directory or ""):
             lines.append(f"WORKDIR {_word(op.meta.cwd)}")
             now.directory = op.meta.cwd
@@ -108,12 +116,19 @@ class Translator:
         now.env.update(wanted)
         return lines
 
+    def _by_own_shell(self, op: ExecOp) -> bool:
+        """Whether a step is a text for the shell that the definition sets."""
+        own, args = self.shell, op.meta.args
+        return bool(own) and args[:-1] == own
+
     def _command(self, vertex: Vertex, op: ExecOp, now: Situation) -> str:
         args = op.meta.args
         inherit = op.meta.inherit
-        if now.shell and args[: len(now.shell)] == now.shell and len(args) == len(now.shell) + 1:
+        if self._by_own_shell(op):
             text = args[-1]
         elif inherit is not None and inherit.shell:
+            if now.shell is not None:
+                raise NoEquivalent("the image's shell after one of its own")
             text = args[0]
         else:
             return json.dumps(list(args), ensure_ascii=False)
@@ -122,7 +137,7 @@ class Translator:
             data = _document(vertex.inputs[script.input].vertex).data.decode()
             return _heredoc(text.removeprefix("/dev/pipes/"), data)
         if "\n" in text:
-            return _heredoc("EOF", text)
+            return text if _survives(text) else _heredoc("EOF", text.removesuffix("\n") + "\n")
         if text.startswith(("[", "--")) or text.endswith("\\") or "<<" in text:
             return json.dumps(["/bin/sh", "-c", text], ensure_ascii=False)
         return text
@@ -131,13 +146,21 @@ class Translator:
         if mount.target in ("/", "/dev/pipes/"):
             return ""
         words = self._mount_words(vertex, mount)
-        return ",".join(word if "," not in word and '"' not in word else f'"{word}"' for word in words)
+        if any(character.isspace() or character in '",$\\' for word in words for character in word):
+            raise NoEquivalent(f"a mount with such a path or id: {', '.join(words)}")
+        return ",".join(words)
 
     def _mount_words(self, vertex: Vertex, mount: Mount) -> list[str]:
         words = [f"target={mount.target}"]
-        if isinstance(mount, BindMount | CacheMount) and mount.input >= 0:
-            words += self._origin(vertex.inputs[mount.input])
-        words += [f"source={mount.selector}"] if mount.selector else []
+        source = vertex.inputs[mount.input] if mount.input >= 0 else None
+        owner = None if source is None else cache_owner(source.vertex)
+        if owner is not None:
+            words += [f"uid={owner.owner.user}", f"gid={owner.owner.group}"] if owner.owner else []
+            words.append(f"mode={owner.mode:04o}")
+        elif source is not None:
+            words += self._origin(source)
+        words += [f"source={mount.selector}"] if mount.selector and owner is None else []
+        words += ["readonly"] if mount.readonly and isinstance(mount, CacheMount | TmpfsMount) else []
         match mount:
             case BindMount():
                 if mount.output != NO_OUTPUT:
@@ -169,10 +192,7 @@ class Translator:
     def _file(self, vertex: Vertex, op: FileOp, now: Situation, directory_after: str | None) -> list[str]:
         first = op.actions[0]
         if isinstance(first, MkdirAction):
-            if len(op.actions) > 1 or first.path != directory_after or first.mode != 0o755 or not first.make_parents:
-                raise NoEquivalent("mkdir(); a Dockerfile makes directories with WORKDIR, RUN and COPY")
-            now.directory = first.path
-            return [f"WORKDIR {_word(first.path)}"]
+            return self._workdir(first, now, directory_after, alone=len(op.actions) == 1)
         if isinstance(first, MkfileAction) and len(op.actions) == 1:
             mode = [] if first.mode == 0o644 else [f"--chmod={first.mode:04o}"]
             owner = [f"--chown={_owner(first.owner)}"] if first.owner else []
@@ -181,6 +201,23 @@ class Translator:
         if len(copies) < len(op.actions):
             raise NoEquivalent("symlink() and remove(); a Dockerfile has RUN ln and RUN rm")
         return [self._copy(vertex, copies)]
+
+    def _workdir(self, action: MkdirAction, now: Situation, directory_after: str | None, *, alone: bool) -> list[str]:
+        """WORKDIR for a directory that belongs to the user, and is where what follows goes on."""
+        own = action.inherit_owner or action.owner is not None
+        stays = directory_after is None or posixpath.normpath(directory_after) == action.path
+        if not alone or not own or not stays or action.mode != 0o755 or not action.make_parents:
+            raise NoEquivalent("mkdir(); a Dockerfile makes directories with WORKDIR, RUN and COPY")
+        lines: list[str] = []
+        if action.owner is not None:
+            user = _owner(action.owner)
+            if user not in (now.user, {"root": "0"}.get(now.user or "", "")):
+                lines.append(f"USER {_word(user)}")
+                now.user = user
+        elif now.user is not None:
+            raise NoEquivalent("a directory for the user of the image after another user was set")
+        now.directory = directory_after or action.path
+        return [*lines, f"WORKDIR {_word(now.directory)}"]
 
     def _layer(self, vertex: Vertex, op: MergeOp) -> str:
         layer = vertex.inputs[op.inputs[-1]].vertex
@@ -199,8 +236,12 @@ class Translator:
             raise NoEquivalent("copy(include=...)")
         if first.timestamp != UNSET_TIME:
             raise NoEquivalent("a copy with a time of its own")
+        if any(each.secondary_input < 0 for each in copies):
+            raise NoEquivalent("a copy from an empty state")
         edges = [vertex.inputs[each.secondary_input] for each in copies]
-        if is_document(edges[0].vertex) and len(copies) == 1:
+        if any(each.vertex is not edges[0].vertex for each in edges):
+            raise NoEquivalent("copies from several states in one step")
+        if is_document(edges[0].vertex):
             data = _document(edges[0].vertex).data.decode()
             body = _heredoc(first.source.lstrip("/"), data, f" {_word(first.dest)}")
             return " ".join(["COPY", *_copy_flags(first), body])
@@ -212,6 +253,8 @@ class Translator:
         word, flags = "COPY", _copy_flags(first)
         if isinstance(op, SourceOp) and op.scheme in ("http", "https", "git"):
             options = dict(op.attrs)
+            if "git.skipsubmodules" in options or "git.mtime" in options:
+                raise NoEquivalent("git(submodules=False) and git(mtime=...) in copy()")
             address = options.get("git.fullurl", op.identifier)
             address += ("#" + op.identifier.partition("#")[2]) if "#" in op.identifier else ""
             checksum = options.get("http.checksum") or options.get("git.checksum")
@@ -219,8 +262,6 @@ class Translator:
             flags += ["--keep-git-dir"] if options.get("git.keepgitdir") else []
             flags += ["--unpack"] if first.attempt_unpack else []
             return " ".join(["ADD", *flags, _word(address), _word(first.dest)])
-        if any(each.vertex is not edge.vertex for each in edges):
-            raise NoEquivalent("copies from several states in one step")
         if not first.follow_symlink or not first.allow_wildcard:
             raise NoEquivalent("copy(follow_links=False)")
         if isinstance(op, SourceOp) and op.identifier == CONTEXT:
@@ -232,7 +273,31 @@ class Translator:
         sources = [_source(each) for each in copies]
         if first.required_paths:
             flags.append("--parents")
-        return " ".join([word, *flags, *map(_word, sources), _word(first.dest)])
+        return " ".join([word, *flags, _paths([*sources, first.dest])])
+
+
+def _paths(paths: Sequence[str]) -> str:
+    """The paths of COPY and ADD, as JSON where one has white space."""
+    if not any(character.isspace() for path in paths for character in path):
+        return " ".join(map(_word, paths))
+    return json.dumps([path.replace("\\", "\\\\").replace("$", "\\$") for path in paths], ensure_ascii=False)
+
+
+def _survives(text: str) -> bool:
+    """Whether a command of several lines, which has heredocs, is read as it was."""
+    from pybuild.errors import PybuildError
+    from pybuild.frontend.dockerfile.dockerfile import parse
+    from pybuild.frontend.dockerfile.instructions import Run
+
+    try:
+        commands = parse(f"FROM scratch\nRUN {text}\n".encode()).stages[0].commands
+    except PybuildError:
+        return False
+    if len(commands) != 1 or not isinstance(commands[0], Run):
+        return False
+    line = commands[0].command
+    whole = (line.args or ("",))[0] + "".join(f"\n{file.data}{file.name}" for file in line.files)
+    return whole == text and len(line.args or ()) == 1 and bool(line.files)
 
 
 def _source(action: CopyAction) -> str:
@@ -276,15 +341,17 @@ def _document(vertex: Vertex) -> MkfileAction:
 def _heredoc(name: str, text: str, after: str = "") -> str:
     if not text.endswith("\n"):
         raise NoEquivalent("a text without a line feed at its end")
-    if name in text.split("\n") or not name.isidentifier():
+    if name in text.split("\n") or not re.fullmatch(r"[\w.-]+", name):
         name = "END_OF_TEXT"
     return f"<<'{name}'{after}\n{text}{name}"
 
 
 def _word(text: str) -> str:
     """A word that is not expanded and has no white space."""
+    if "\n" in text:
+        raise NoEquivalent("a line feed in a path or name")
     if any(character.isspace() for character in text):
-        raise NoEquivalent(f'white space in "{text}"')
+        return _value(text)
     return text.replace("\\", "\\\\").replace("$", "\\$")
 
 

@@ -9,7 +9,8 @@ import attrs
 
 from pybuild.convert.dockerfile.instructions import NoEquivalent, Situation, Translator, value_text, word_text
 from pybuild.convert.dockerfile.stages import Chain, chains_of
-from pybuild.llb.ops import ExecOp, SourceOp
+from pybuild.llb.files import MkdirAction
+from pybuild.llb.ops import ExecOp, FileOp, SourceOp
 from pybuild.llb.vertex import Edge, Vertex
 from pybuild.location import Location
 from pybuild.request import ImagePatch
@@ -47,7 +48,7 @@ class _Program:
         self._patch = patch
         self._chains = chains_of(head, name.replace("_", "-"))
         self._by_head = {id(chain.head.vertex): chain for chain in self._chains if chain.head is not None}
-        self._translator = Translator(self._name_of, frozenset(name for name, _ in patch.env))
+        self._translator = Translator(self._name_of, frozenset(name for name, _ in patch.env), patch.shell)
         self._situations: dict[int, Situation] = {}
         self._problems: list[Problem] = []
 
@@ -74,9 +75,6 @@ class _Program:
             self._note(str(problem), chain.base.vertex if chain.base else None)
         if chain.base is not None and id(chain.base.vertex) in self._situations:
             now = self._situations[id(chain.base.vertex)].copy()
-        if self._patch.shell is not None and last:
-            now.shell = self._patch.shell
-            yield f"SHELL {json.dumps(list(self._patch.shell))}"
         for number, vertex in enumerate(chain.own):
             try:
                 yield from self._translator.instructions(vertex, now, self._directory_after(chain, number, last=last))
@@ -104,8 +102,11 @@ class _Program:
     def _directory_after(self, chain: Chain, number: int, *, last: bool) -> str | None:
         """The working directory of what follows a step."""
         for vertex in chain.own[number + 1 :]:
-            if isinstance(vertex.op, ExecOp):
-                return vertex.op.meta.cwd
+            op = vertex.op
+            if isinstance(op, ExecOp):
+                return op.meta.cwd
+            if isinstance(op, FileOp) and isinstance(op.actions[0], MkdirAction):
+                return None  # another one follows
         return self._patch.working_dir if last else None
 
     def _note(self, what: str, vertex: Vertex | None) -> None:
@@ -115,6 +116,8 @@ class _Program:
     def _config(self, now: Situation) -> Iterator[str]:
         """What the image gets beside its layers."""
         patch = self._patch
+        if patch.shell is not None and patch.shell != now.shell:
+            yield f"SHELL {json.dumps(list(patch.shell))}"
         yield from self._translator.variables(dict(patch.env), now)
         if patch.working_dir is not None and patch.working_dir != now.directory:
             yield f"WORKDIR {word_text(patch.working_dir)}"

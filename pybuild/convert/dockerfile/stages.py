@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import attrs
 
-from pybuild.llb.files import CopyAction
+from pybuild.llb.files import CopyAction, MkdirAction, MkfileAction
 from pybuild.llb.mounts import BindMount, CacheMount
 from pybuild.llb.ops import ExecOp, FileOp, MergeOp, SourceOp
 from pybuild.llb.vertex import Edge, Vertex
@@ -93,13 +93,12 @@ def side_inputs(vertex: Vertex) -> Iterator[Edge]:
 
 def needs_stage(edge: Edge) -> bool:
     """Whether an input must be a stage: sources are named where they are used, and documents are heredocs."""
-    return not isinstance(edge.vertex.op, SourceOp) and not is_document(edge.vertex)
+    vertex = edge.vertex
+    return not isinstance(vertex.op, SourceOp) and not is_document(vertex) and cache_owner(vertex) is None
 
 
 def is_document(vertex: Vertex) -> bool:
     """Whether a vertex is one small file on nothing."""
-    from pybuild.llb.files import MkfileAction
-
     op = vertex.op
     return (
         isinstance(op, FileOp)
@@ -107,6 +106,15 @@ def is_document(vertex: Vertex) -> bool:
         and isinstance(op.actions[0], MkfileAction)
         and not vertex.inputs
     )
+
+
+def cache_owner(vertex: Vertex) -> MkdirAction | None:
+    """The directory that gives a new cache its owner and mode, if a vertex is that."""
+    op = vertex.op
+    if not isinstance(op, FileOp) or vertex.inputs or len(op.actions) != 1:
+        return None
+    action = op.actions[0]
+    return action if isinstance(action, MkdirAction) and action.path == "/cache" else None
 
 
 def _key(edge: Edge) -> Key:
