@@ -90,5 +90,5 @@ class OnTerminal:
         if not select.select([self._master], [], [], max(0.0, deadline - time.monotonic()))[0]:
             return False
         self.text += os.read(self._master, 1 << 16).decode(errors="replace")
-        self.text = re.sub(r"\x1b\[\?2004[hl]\r?|\r(?=\n)", "", self.text)  # what an editor of lines says to terminals
+        self.text = re.sub(r"\x1b\[\?2004[hl]|\r", "", self.text)  # what an editor of lines says to terminals
         return True
