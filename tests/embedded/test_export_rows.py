@@ -119,7 +119,9 @@ def test_an_image_keeps_what_it_exports(run: Run, project: Path) -> None:
     )
     assert run(f"{SYNTAX}{stage}", "-o", "type=oci,dest=../layout,tar=false", "-t", "tool:latest").code == 0
     given = ("--build-context", "tool=oci-layout://../layout")
-    built = run(f"{SYNTAX}FROM base\nIMPORT tool\nRUN test -f /usr/tool && test ! -e $A && echo $A # {unique()}\n", *given)
+    built = run(
+        f"{SYNTAX}FROM base\nIMPORT tool\nRUN test -f /usr/tool && test ! -e $A && echo $A # {unique()}\n", *given
+    )
     assert (built.code, built.printed) == (0, ("/tool",)), built.text
     derived = run(f"{SYNTAX}FROM tool\nRUN true\n", *given, "-o", "type=oci,dest=../i.tar")
     assert derived.code == 0, derived.text
