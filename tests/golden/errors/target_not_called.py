@@ -8,6 +8,6 @@ def tools():
 
 @target(default=True)
 def app():
-    return scratch().copy(  # E: copy(): source must be State or PathRef or str or Sequence[str], got Target  # H: call it: tools()
+    return scratch().copy(  # E: copy(): source must be State or PathRef or Document or str or Sequence[State or PathRef or Document or str], got Target  # H: call it: tools()
         tools, "/"
     )

@@ -6,5 +6,5 @@ def app():
     return (
         image("alpine")
         .run("make")
-        .run(3)  # E: run(): command must be str or Sequence[str], got int
+        .run(3)  # E: run(): command must be str or Sequence[str] or Document, got int
     )
