@@ -1,7 +1,8 @@
-"""Fixtures for all tests that build: the Debian base image."""
+"""What holds for all tests, and the fixtures of those that build: the Debian base image."""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from pathlib import Path
 
@@ -10,6 +11,9 @@ import pytest
 from pybuild import State, oci_layout
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# What a shell starts in the background ignores interrupts, and so would every program that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

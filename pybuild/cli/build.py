@@ -132,7 +132,7 @@ def _check(options: argparse.Namespace, outputs: Sequence[OutputSpec]) -> None:
         )
     if options.progress not in _PROGRESS:
         raise flags.UsageError(f'BUILDKIT_PROGRESS: there is no mode "{options.progress}"', hint=", ".join(_PROGRESS))
-    for name in ("iidfile", "metadata_file", "graph"):
+    for name in ("iidfile", "graph"):
         value = getattr(options, name)
         if value and not Path(value).parent.is_dir():
             raise flags.UsageError(f'--{name.replace("_", "-")}: the directory of "{value}" does not exist')
@@ -240,7 +240,7 @@ def _with_names(output: OutputSpec, tags: Sequence[str]) -> OutputSpec:
 def _write_results(options: argparse.Namespace, result: BuildResult) -> None:
     image_id = str(result.metadata.get("containerimage.config.digest") or result.digest)
     if options.iidfile:
-        Path(options.iidfile).write_text(image_id, encoding="ascii")
+        _write_at_once(Path(options.iidfile), image_id, "--iidfile")
     if options.metadata_file:
         _write_metadata(Path(options.metadata_file), result)
     if options.graph:
@@ -269,9 +269,22 @@ def _write_metadata(path: Path, result: BuildResult) -> None:
 
     facts = {**result.metadata, "pybuild.build": _how_it_went(result)}
     text = json.dumps(facts, indent=2, sort_keys=True, ensure_ascii=False)
+    _write_at_once(path, text + "\n", "--metadata-file")
+
+
+def _write_at_once(path: Path, text: str, flag: str) -> None:
+    """Write a file that is there as a whole or not at all. Raises ExportError, naming the `flag` that asked for it."""
     staging = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    staging.write_text(text + "\n", encoding="utf-8")
-    staging.replace(path)
+    try:
+        staging.write_text(text, encoding="utf-8")
+        staging.replace(path)
+    except OSError as error:
+        staging.unlink(missing_ok=True)
+        from pybuild.errors import ExportError
+
+        raise ExportError(
+            f'{flag}: cannot write "{path}": {error.strerror}', hint="the build is done: its outputs are written"
+        ) from error
 
 
 def _how_it_went(result: BuildResult) -> dict[str, object]:

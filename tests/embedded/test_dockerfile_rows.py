@@ -291,20 +291,28 @@ def test_i2_a_failed_build_leaves_no_id(run: Run, project: Path) -> None:
     assert not (project.parent / "iid").exists()
 
 
-def test_i3_i5_refused_before_anything_runs(run: Run, project: Path) -> None:
+def test_i3_refused_before_anything_runs(run: Run, project: Path) -> None:
     text = f"FROM base\nRUN echo ran # {unique()}\n"
     for arguments, message in (
         (("-o", "out", "--iidfile", "../iid"), "local and tar exporters are incompatible with image ID file"),
         (("--iidfile", "../iid"), "the build has no image output"),
         (("-o", "type=cacheonly", "--iidfile", "../iid"), "the build has no image output"),
         (("--cgroup-parent", "mine"), "the embedded engine runs steps in control groups of its own"),
-        (("--metadata-file", "none/such"), 'the directory of "none/such" does not exist'),
+        (("--iidfile", "none/such"), 'the directory of "none/such" does not exist'),
     ):
         built = run(text, *arguments)
         assert built.code == 2, built.text
         assert message in built.text
         assert built.ran == ()
         assert not (project.parent / "iid").exists()
+
+
+def test_i5_facts_that_cannot_be_written_fail_a_finished_build(run: Run, project: Path) -> None:
+    built = run(f"FROM base\nRUN echo ran # {unique()}\n", "-o", "out", "--metadata-file", "none/such")
+    assert (built.code, built.printed) == (1, ("ran",)), built.text
+    assert '--metadata-file: cannot write "none/such": No such file or directory' in built.text
+    assert (project / "out").is_dir()
+    assert not (project / "none").exists()
 
 
 def test_i4_several_platforms_have_the_id_of_their_index(run: Run, project: Path) -> None:
