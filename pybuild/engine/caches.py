@@ -16,7 +16,7 @@ from pybuild.errors import CacheImportError, CapabilityError, PybuildError
 from pybuild.exporter.attributes import Attributes
 from pybuild.protocols import CacheSpec, ProgressSink, Ref, Session, SolveRequest, Warned
 from pybuild.remotecache.export import CacheForm, KnownStep, inline_records, within, write_cache
-from pybuild.remotecache.imports import ImportedCache, RemoteResult
+from pybuild.remotecache.imports import ImportedCache, Imports, RemoteResult
 from pybuild.remotecache.place import CachePlace, place_for
 from pybuild.remotecache.reading import read_cache
 from pybuild.solver.exported import known_steps
@@ -58,7 +58,19 @@ def check_caches(request: SolveRequest) -> None:
         _ignores_errors(spec)
 
 
-def read_caches(request: SolveRequest, session: Session, sink: ProgressSink) -> tuple[ImportedCache, ...]:
+def import_caches(build: Build, sink: ProgressSink, caches: tuple[ImportedCache, ...] | None = None) -> None:
+    """Let a build look into the caches that its request names; what cannot be read is a warning.
+
+    Args:
+        build: not planned yet.
+        sink: receives the warnings.
+        caches: what another process has read of them for the same build.
+    """
+    build.caches = _read_caches(build.request, build.session, sink) if caches is None else caches
+    build.planner.imports = Imports(build.caches)
+
+
+def _read_caches(request: SolveRequest, session: Session, sink: ProgressSink) -> tuple[ImportedCache, ...]:
     """Read what the request names; what cannot be had is a warning.
 
     Args:

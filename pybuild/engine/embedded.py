@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from pybuild.engine.entitlements import check_allowed
+from pybuild.engine.finish import finish_cached
 from pybuild.engine.leftovers import sweep_workers
 from pybuild.engine.localbuild import Build
 from pybuild.errors import ExecError, InternalError
@@ -117,10 +118,12 @@ class EmbeddedEngine:
             build = Build(store, request, session)
             build.plan(learn=True)
             if request.cache_from and (request.cache_to or not build.complete):
-                build.import_caches(sink)
+                from pybuild.engine.caches import import_caches
+
+                import_caches(build, sink)
                 build.plan(learn=True)
             if build.complete and not ((request.outputs or request.cache_to) and self.rootless):
-                done = build.finish_cached(lease, sink, started)
+                done = finish_cached(build, lease, sink, started)
                 if done is not None:
                     sweep_workers(self.root)
                     return done

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from pybuild.engine.buildlog import remember
+from pybuild.engine.finish import finish
 from pybuild.engine.leftovers import WORKERS
 from pybuild.engine.localbuild import Build
 from pybuild.errors import ExecError
@@ -147,13 +148,15 @@ async def solve_in_worker(start: Start, session: Session, sink: ProgressSink, ho
     with closing(Store.open(Path(start.root))) as store, store.leases.lease() as lease:
         build = await asyncio.to_thread(Build, store, start.request, session, start.pins)
         if start.caches is not None:
-            build.import_caches(sink, start.caches)
+            from pybuild.engine.caches import import_caches
+
+            import_caches(build, sink, start.caches)
         await asyncio.to_thread(build.plan, learn=True)
         reporter = Reporter(build.job, sink)
         async with execution(build, lease, session, sink, reporter, start) as (scheduler, runner):
             try:
                 refs = await scheduler.run()
-                return await asyncio.to_thread(build.finish, refs, reporter, sink, started)
+                return await asyncio.to_thread(finish, build, refs, reporter, sink, started)
             except BaseException as error:
                 remember(build, reporter.results(), started, error=error, printed=runner.printed)
                 if isinstance(error, ExecError):
