@@ -1,24 +1,31 @@
 """The context and image config that a state carries: a linked list of changes, folded into an ImagePatch when needed.
 
 Each call such as `.env(...)` adds one link, so chains of any length cost the same per call; folding is iterative
-and its result is kept in the link.
+and its result is kept in the link. What calls add to the history is a list of its own, which is only read at the end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 
 from pybuild.dsl import context
+from pybuild.dsl.history import action_step
 from pybuild.dsl.paths import join
+from pybuild.llb.files import FileAction
 from pybuild.protocols import ImagePatch
 from pybuild.request import HistoryStep
 
 Change = tuple[str, Any]
 """A member of ImagePatch and what is set (or, for mappings and lists, added)."""
+
+Step: TypeAlias = HistoryStep | FileAction
+"""An entry of the history, or the file action that it tells of: few histories are read."""
+History: TypeAlias = "tuple[History, Step] | None"
+"""The entries before the last one, and that."""
 
 _MAPPINGS = ("env", "labels")
 NOT_VARIABLES: Final = frozenset({"BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"})
@@ -72,35 +79,39 @@ class Folded:
 class Config:
     """What a state changes in the image config that it descends from. Immutable; `with_change` gives a new one."""
 
-    __slots__ = ("_change", "_folded", "_parent", "_stage", "_step")
+    __slots__ = ("_change", "_folded", "_history", "_parent", "_stage")
 
     def __init__(
         self,
         parent: Config | None,
         change: Change | None,
         folded: Folded | None = None,
-        step: HistoryStep | None = None,
+        history: History = None,
     ) -> None:
         self._parent = parent
         self._change = change
         self._folded = folded
-        self._step = step
+        self._history = history
         self._stage = context.stage_name()
 
     def with_change(self, member: str, value: object, step: HistoryStep | None = None) -> Config:
         """One more change on top, with what it adds to the history."""
-        return Config(self, (member, value), step=step)
+        return Config(self, (member, value), history=self._history if step is None else (self._history, step))
 
-    def with_step(self, step: HistoryStep) -> Config:
+    def with_step(self, step: Step) -> Config:
         """No change of the config, but one more entry of the history."""
-        return Config(self, None, step=step)
+        made = Config(self, None, history=(self._history, step))
+        folded = self._folded
+        if folded is not None and folded.stage == made._stage:
+            made._parent, made._folded = None, folded
+        return made
 
     @property
     def folded(self) -> Folded:
-        """All changes as one value."""
+        """All changes as one value, without the history."""
         if self._folded is None:
             self._folded = self._fold()
-            self._parent = self._change = self._step = None
+            self._parent = self._change = None
         return self._folded
 
     @property
@@ -110,8 +121,17 @@ class Config:
 
     @property
     def patch(self) -> ImagePatch:
-        """The changes of the image config."""
-        return self.folded.patch
+        """The changes of the image config, and the history."""
+        if self._history is None:
+            return self.folded.patch
+        steps: list[HistoryStep] = []
+        rest: History = self._history
+        while rest is not None:
+            step = rest[1]
+            steps.append(step if isinstance(step, HistoryStep) else action_step(step))
+            rest = rest[0]
+        patch = self.folded.patch
+        return attrs.evolve(patch, steps=(*patch.steps, *reversed(steps)))
 
     def _fold(self) -> Folded:
         links: list[Config] = []
@@ -123,7 +143,7 @@ class Config:
         return _apply(base, links[::-1])
 
     def __reduce__(self) -> tuple[object, ...]:
-        return Config, (None, None, self.folded)
+        return Config, (None, None, attrs.evolve(self.folded, patch=self.patch))
 
 
 def _enter(folded: Folded, stage: str) -> Folded:
@@ -151,11 +171,10 @@ def _enter(folded: Folded, stage: str) -> Folded:
 def _apply(base: Folded, links: Sequence[Config]) -> Folded:
     """The changes of `links` on top, those of each target together."""
     for stage, group in groupby(links, key=lambda link: link._stage):
-        found = list(group)
-        changes = [link._change for link in found if link._change is not None]
-        steps = [link._step for link in found if link._step is not None]
-        made = _Changes(_enter(base, stage)).applied(changes)
-        base = attrs.evolve(made, patch=attrs.evolve(made.patch, steps=(*made.patch.steps, *steps)))
+        base = _enter(base, stage)
+        changes = [link._change for link in group if link._change is not None]
+        if changes:
+            base = _Changes(base).applied(changes)
     return base
 
 

@@ -156,21 +156,6 @@ def removal(path: str, workdir: str | None, *, missing_ok: bool, wildcard: bool)
     return RmAction(path=where, allow_not_found=missing_ok, allow_wildcard=wildcard)
 
 
-def action_text(action: FileAction) -> str:
-    """What the history says of an action."""
-    match action:
-        case CopyAction():
-            return f"COPY {action.source} {action.dest}"
-        case MkfileAction():
-            return f"WRITE {action.path}"
-        case MkdirAction():
-            return f"MKDIR {action.path}"
-        case SymlinkAction():
-            return f"SYMLINK {action.old_path} {action.new_path}"
-        case RmAction():
-            return f"REMOVE {action.path}"
-
-
 def parse_owner(text: str | None) -> Owner | None:
     """An owner as in `--chown`: `user`, `user:group`, `:group`, by name or number.
 

@@ -18,7 +18,7 @@ from pybuild._boundary import public
 from pybuild.digest import Digest, digest_of
 from pybuild.dsl import fileops, history, imageconfig, transfer
 from pybuild.dsl.buildable import Buildable
-from pybuild.dsl.config import EMPTY, Config, Folded
+from pybuild.dsl.config import EMPTY, Config, Folded, Step
 from pybuild.dsl.configurable import Configurable
 from pybuild.dsl.documents import Document
 from pybuild.dsl.filecalls import FileCalls
@@ -39,7 +39,6 @@ from pybuild.llb.vertex import Edge, OutputIndex, Vertex
 from pybuild.location import Location, capture
 from pybuild.platform import Platform
 from pybuild.protocols import ImagePatch
-from pybuild.request import HistoryStep
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -105,13 +104,13 @@ class State(
         )
         return State._make(head, Config(None, None, Folded(inherited, late=inherited.env)), platform, capture())
 
-    def _on(self, head: Edge | None, location: Location, step: HistoryStep | None = None) -> State:
+    def _on(self, head: Edge | None, location: Location, step: Step | None = None) -> State:
         config = self._config if step is None else self._config.with_step(step)
         return State._make(head, config, self._platform, location)
 
     def _with(self, member: str, value: Any) -> State:
         if member in ("cmd", "entrypoint"):
-            value = imageconfig.with_shell(value, self.patch.shell)
+            value = imageconfig.with_shell(value, self._settings.shell)
         config = self._config.with_change(member, value, history.config_step(member, value))
         return State._make(self._head, config, self._platform, capture())
 
@@ -223,12 +222,12 @@ class State(
         """
         location = capture()
         changed = self._config.with_change("working_dir", checked(path, "workdir(): path"))
-        directory = changed.patch.working_dir or "/"
+        directory = changed.folded.patch.working_dir or "/"
         step = history.workdir_step(directory, layer=create and directory != "/")
         state = State._make(self._head, self._config.with_change("working_dir", path, step), self._platform, location)
         if not step.layer:
             return state
-        action = fileops.make_workdir(directory, self.patch.user)
+        action = fileops.make_workdir(directory, self._settings.user)
         return state._on(fileops.vertex(self._head, [(action, None)], location), location)
 
     @overload
@@ -263,18 +262,22 @@ class State(
 
     def _transferred(self, word: Word, source: Sources, dest: str, options: transfer.Options, *, link: bool) -> State:
         location = capture()
-        copies = transfer.copies(word, source, dest, self.patch.working_dir, options)
+        copies = transfer.copies(word, source, dest, self._workdir, options)
         step = transfer.step(word, source, dest, options)
         return self._on(transfer.layer(self._head, copies, location, link=link), location, step)
 
     @property
     def _workdir(self) -> str | None:
-        return self.patch.working_dir
+        return self._settings.working_dir
+
+    @property
+    def _settings(self) -> ImagePatch:
+        """What is set of the image config, without the history, which costs more."""
+        return self._config.folded.patch
 
     def _changed(self, action: FileAction) -> State:
         location = capture()
-        step = history.own_step(fileops.action_text(action))
-        return self._on(fileops.vertex(self._head, [(action, None)], location), location, step)
+        return self._on(fileops.vertex(self._head, [(action, None)], location), location, action)
 
     # -------------------------------------------------------------------------------- composition and selection
 
@@ -305,7 +308,7 @@ class State(
             <PathRef /etc/passwd of alpine>
         """
         front, mark, rest = checked(path, "path(): path").partition("/./")
-        start = rooted(front or mark or "/", self.patch.working_dir or "/").rstrip("/")
+        start = rooted(front or mark or "/", self._workdir or "/").rstrip("/")
         whole = f"{start}/./{rooted(rest)[1:]}" if mark and rest else (start or "/")
         return PathRef(self._head, whole + _kept_end(path), path)
 

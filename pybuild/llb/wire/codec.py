@@ -89,6 +89,7 @@ class Field:
         repeated: a list; numbers in it are packed.
         key: for a map, the kind of its keys.
         attribute: where a value is found in the graph's object, when that has another name.
+        alike: what is written one after the other mostly has the same value here, one that never changes.
     """
 
     __slots__ = ("attribute", "encode", "entry", "key", "kind", "name", "number", "repeated")
@@ -102,11 +103,12 @@ class Field:
         repeated: bool = False,
         key: Kind | None = None,
         attribute: str = "",
+        alike: bool = False,
     ) -> None:
         self.number, self.name, self.kind, self.repeated, self.key = number, name, kind, repeated, key
         self.attribute = attribute or name
         self.entry = None if key is None else Message(name, [Field(1, "key", key), Field(2, "value", kind)])
-        self.encode = self._encoder()
+        self.encode = _remembering(self._encoder()) if alike else self._encoder()
 
     def _encoder(self) -> Encoder:
         one = _one(self.number, self.kind)
@@ -117,6 +119,21 @@ class Field:
         if isinstance(self.kind, Kind) and self.kind in _RANGES:
             return _packed(self.number)
         return lambda values: b"".join([one(value) for value in values])
+
+
+def _remembering(encode: Encoder) -> Encoder:
+    """The same with the last value's bytes kept."""
+    last: tuple[object, bytes] = (None, b"")
+
+    def remembered(value: object) -> bytes:
+        nonlocal last
+        known, data = last  # read at once: other threads encode too
+        if known is not value:
+            data = encode(value)
+            last = value, data
+        return data
+
+    return remembered
 
 
 def _one(number: int, kind: Kind | Message) -> Encoder:

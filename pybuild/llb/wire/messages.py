@@ -320,8 +320,8 @@ OP: Final = Message(
     "Op",
     [
         Field(1, "inputs", INPUT, repeated=True),
-        Field(10, "platform", PLATFORM),
-        Field(11, "constraints", WORKER_CONSTRAINTS),
+        Field(10, "platform", PLATFORM, alike=True),
+        Field(11, "constraints", WORKER_CONSTRAINTS, alike=True),
         Field(2, "exec", EXEC_OP),
         Field(3, "source", SOURCE_OP),
         Field(4, "file", FILE_OP),
