@@ -111,7 +111,7 @@ class _Marshaller:
         self._origin: dict[Digest, tuple[Vertex, ...]] = {}
         self._digests: dict[int, Digest] = {}
         self._description: dict[str, str] = dict(options.metadata.description)
-        self._made: dict[tuple[Metadata, frozenset[str]], Metadata] = {}
+        self._made: dict[tuple[int, frozenset[str]], Metadata] = {}
 
     def definition(self, head: Edge, vertices: Sequence[Vertex]) -> Definition:
         platforms = platforms_of(vertices, self._platform)
@@ -139,7 +139,7 @@ class _Marshaller:
 
     def _encode(self, vertex: Vertex, platform: Platform | None) -> bytes:
         op, inputs = self._completed(vertex), self._inputs(vertex)
-        if isinstance(op, ExecOp | FileOp):
+        if len(inputs) > 1 and isinstance(op, ExecOp | FileOp):
             op, inputs = _without_duplicates(op, vertex, inputs)
         slots: list[Op | None] = [None] * len(_SLOTS)
         slots[_SLOTS[type(op)]] = op
@@ -180,9 +180,10 @@ class _Marshaller:
         caps = caps_of(completed)
         if self._options.caps is not None and SETS_DEFAULT_PATH in self._options.caps and isinstance(vertex.op, ExecOp):
             caps.add(SETS_DEFAULT_PATH)
-        key = (own, frozenset(caps))
-        if not common.description and key in self._made:
-            return self._made[key]
+        key = (id(own), frozenset(caps))  # the vertex keeps it alive
+        known = self._made.get(key)
+        if known is not None and not common.description:
+            return known
         made = united(common, own).replace(caps=tuple(sorted(caps)))
         if common.description:
             # Go's client keeps one description for the whole graph when it is given any, and adds each vertex's to it.
