@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from pathlib import Path
 
 from pybuild.llb.meta import NO_METADATA, Metadata
@@ -17,7 +18,7 @@ STAGE_KEY = "pybuild.stage"
 """Key in a vertex's description: the name of the target whose function made it."""
 
 _directory: ContextVar[Path | None] = ContextVar("pybuild_directory", default=None)
-_stage: ContextVar[Metadata] = ContextVar("pybuild_stage", default=NO_METADATA)
+_stage: ContextVar[str] = ContextVar("pybuild_stage", default="")
 _resolver: ContextVar[MetadataResolver | None] = ContextVar("pybuild_resolver", default=None)
 
 
@@ -33,7 +34,12 @@ def base_directory() -> Path:
 
 def metadata() -> Metadata:
     """What every new vertex starts with: the name of the target that it belongs to."""
-    return _stage.get()
+    return _metadata_of(_stage.get())
+
+
+@cache
+def _metadata_of(name: str) -> Metadata:
+    return Metadata(description=((STAGE_KEY, name),)) if name else NO_METADATA
 
 
 def resolver() -> MetadataResolver | None:
@@ -63,13 +69,13 @@ def within(directory: Path) -> Generator[None]:
 
 def stage_name() -> str:
     """The target that is being made; "" outside of targets."""
-    return dict(_stage.get().description).get(STAGE_KEY, "")
+    return _stage.get()
 
 
 @contextmanager
 def stage(name: str) -> Generator[None]:
     """Within the block, vertices belong to the stage `name`."""
-    token = _stage.set(Metadata(description=((STAGE_KEY, name),)))
+    token = _stage.set(name)
     try:
         yield
     finally:
