@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from pybuild.engine.localbuild import Build
 from pybuild.engine.viewpoint import viewpoint
 from pybuild.errors import ExecError, PybuildError
 from pybuild.protocols import Console, LogStream, ProgressSink, Session, Shell
-from pybuild.session.masking import Masker
+from pybuild.session.masking import MaskedOutput
 from pybuild.solver.report import Reporter, title
 from pybuild.solver.runner import check_platform
 from pybuild.store.store import Store
@@ -61,7 +60,8 @@ class ShellHost:
         """Run a shell in an open scene, and tell the client."""
         process = await asyncio.to_thread(scene.shell, shell)
         self._channel.send(ShellOpened(name=title(scene.vertex), command=process.args, error=error))
-        output = _Output(self._channel, list(scene.mounts.secrets.values()))
+        output = _Output(self._channel)
+        output.mask(scene.mounts.secrets.values())
         code = 1
         try:
             status = await scene.run(process, runner.executor, output, self._console)
@@ -71,25 +71,16 @@ class ShellHost:
             self._channel.send(ShellClosed(code=code))
 
 
-class _Output:
+class _Output(MaskedOutput):
     """What a shell without a terminal prints, with the step's secrets masked as in its log."""
 
-    def __init__(self, channel: Channel, secrets: Sequence[bytes]) -> None:
+    def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._maskers: dict[LogStream, Masker] = {"stdout": Masker(secrets), "stderr": Masker(secrets)}
+        super().__init__()
 
-    def write(self, stream: LogStream, data: bytes) -> None:
-        """See protocols.ProcessIO."""
-        self._send(stream, self._maskers[stream].feed(data))
-
-    def finish(self) -> None:
-        """Send what was held back."""
-        for stream, masker in self._maskers.items():
-            self._send(stream, masker.finish())
-
-    def _send(self, stream: LogStream, data: bytes) -> None:
-        if data:
-            self._channel.send(ShellPrinted(stream=stream, data=data))
+    def emit(self, stream: LogStream, data: bytes) -> None:
+        """See MaskedOutput."""
+        self._channel.send(ShellPrinted(stream=stream, data=data))
 
 
 async def look_in_worker(start: Start, session: Session, sink: ProgressSink, host: ShellHost) -> None:

@@ -7,8 +7,11 @@ printed encoded, or a character at a time with other text between, passes.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Final
+
+from pybuild.progress import LogStream
 
 MASK: Final = b"****"
 MIN_BYTES: Final = 4
@@ -84,3 +87,32 @@ class Masker:
             ):
                 return start
         return len(text)
+
+
+class MaskedOutput(ABC):
+    """Both streams of a process, each masked on its own. See protocols.ProcessIO."""
+
+    def __init__(self) -> None:
+        self.mask(())
+
+    def mask(self, secrets: Iterable[bytes]) -> None:
+        """Say which values may not be seen, before anything was written."""
+        values = tuple(secrets)
+        self._maskers: dict[LogStream, Masker] = {"stdout": Masker(values), "stderr": Masker(values)}
+
+    def write(self, stream: LogStream, data: bytes) -> None:
+        """See protocols.ProcessIO."""
+        self._pass_on(stream, self._maskers[stream].feed(data))
+
+    def finish(self) -> None:
+        """Pass on what was held back because it could have become a secret."""
+        for stream, masker in self._maskers.items():
+            self._pass_on(stream, masker.finish())
+
+    def _pass_on(self, stream: LogStream, data: bytes) -> None:
+        if data:
+            self.emit(stream, data)
+
+    @abstractmethod
+    def emit(self, stream: LogStream, data: bytes) -> None:
+        """Take output that may be seen; never empty."""

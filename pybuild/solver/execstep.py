@@ -19,14 +19,14 @@ from pybuild.llb.ops import ExecOp
 from pybuild.llb.paths import clean
 from pybuild.oci.imageconfig import DEFAULT_PATH, variables
 from pybuild.protocols import Executor, LogStream, ProcessSpec, ProgressSink, StepLog
-from pybuild.session.masking import Masker
+from pybuild.session.masking import MaskedOutput
 from pybuild.solver.execmounts import ExecMounts
 from pybuild.solver.mountpoints import resolve_in
 from pybuild.solver.state import Step
 from pybuild.store.users import User, resolve_user
 
 
-class StepOutput:
+class StepOutput(MaskedOutput):
     """Passes a step's output on as progress, and keeps it for the error message; the step's secrets are masked.
 
     Args:
@@ -38,25 +38,12 @@ class StepOutput:
         self._digest = step.vertex.digest
         self._sink = sink
         self._kept: list[bytes] = []
-        self.mask(())
+        super().__init__()
 
-    def mask(self, secrets: Sequence[bytes]) -> None:
-        """Say which values the step was given, before it prints anything."""
-        self._maskers: dict[LogStream, Masker] = {"stdout": Masker(secrets), "stderr": Masker(secrets)}
-
-    def write(self, stream: LogStream, data: bytes) -> None:
-        """See protocols.ProcessIO."""
-        self._emit(stream, self._maskers[stream].feed(data))
-
-    def finish(self) -> None:
-        """Pass on what was held back because it could have become a secret."""
-        for stream, masker in self._maskers.items():
-            self._emit(stream, masker.finish())
-
-    def _emit(self, stream: LogStream, data: bytes) -> None:
-        if data:
-            self._kept.append(data)
-            self._sink.emit(StepLog(digest=self._digest, stream=stream, data=data, time=time.time()))
+    def emit(self, stream: LogStream, data: bytes) -> None:
+        """See MaskedOutput."""
+        self._kept.append(data)
+        self._sink.emit(StepLog(digest=self._digest, stream=stream, data=data, time=time.time()))
 
     @property
     def text(self) -> bytes:
@@ -79,7 +66,7 @@ async def run_exec(step: Step, mounts: ExecMounts, executor: Executor, output: S
     op = step.vertex.op
     assert isinstance(op, ExecOp)
     process = await asyncio.to_thread(process_of, op, mounts, step.vertex.metadata.resources)
-    output.mask(list(mounts.secrets.values()))
+    output.mask(mounts.secrets.values())
     container = f"pybuild-{os.urandom(8).hex()}"
     try:
         status = await executor.run(container, mounts.rootfs, mounts.bound, process, output)
