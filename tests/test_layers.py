@@ -19,6 +19,7 @@ LAYERS: dict[str, int] = {
     "_collector": 0,
     "patterns": 0,
     "ignorefile": 0,
+    "pairs": 0,
     "oci": 1,
     "llb": 2,
     "progress": 3,

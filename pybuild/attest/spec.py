@@ -5,11 +5,11 @@ Spellings are those of docker buildx (util/buildflags/attests.go), values those 
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from pybuild.errors import ArgumentError, CapabilityError
+from pybuild.pairs import fields_of, pairs_of
 from pybuild.protocols import AttestSpec
 
 PROVENANCE: Final = "provenance"
@@ -70,13 +70,7 @@ def shorthand(type_: str, value: str) -> str:
 
 
 def _parse(text: str, flag: str) -> AttestSpec:
-    fields: Sequence[str] = next(csv.reader([text]), list[str]())
-    members: dict[str, str] = {}
-    for field in fields:
-        name, equals, value = field.partition("=")
-        if not equals:
-            raise ArgumentError(f'{flag} "{text}": "{field}" must be a key=value pair')
-        members[name.strip().lower()] = value
+    members = pairs_of(fields_of(text), lambda problem: ArgumentError(f'{flag} "{text}": {problem}'))
     kind = members.pop("type", "")
     if kind not in _KNOWN:
         raise ArgumentError(f'{flag} "{text}": there is no type "{kind}"', hint=f"one of {', '.join(_KNOWN)}")

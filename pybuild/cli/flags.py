@@ -176,22 +176,16 @@ def parse_output(text: str) -> OutputSpec:
         >>> parse_output("out"), parse_output("-").type
         (OutputSpec(type='local', dest='out', attrs=()), 'tar')
     """
-    import csv
-
     from pybuild.exporter import TYPES
+    from pybuild.pairs import fields_of, pairs_of
     from pybuild.protocols import OutputSpec
 
-    fields: list[str] = next(csv.reader([text]), list[str]())
+    fields = fields_of(text)
     if not fields or not fields[0]:
         raise UsageError("--output must not be empty", hint="write a directory, or type=TYPE,dest=FILE")
     if len(fields) == 1 and "=" not in fields[0]:
         return OutputSpec(type="tar" if fields[0] == "-" else "local", dest=fields[0])
-    given: dict[str, str] = {}
-    for field in fields:
-        name, equals, value = field.partition("=")
-        if not equals:
-            raise UsageError(f'--output "{text}": "{field}" must be a key=value pair')
-        given[name.strip().lower()] = value
+    given = pairs_of(fields, lambda problem: UsageError(f'--output "{text}": {problem}'))
     kind = given.pop("type", "")
     if not kind:
         raise UsageError(f'--output "{text}": type is required', hint=f"one of {', '.join(TYPES)}")

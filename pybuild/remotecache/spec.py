@@ -6,7 +6,6 @@ checked where it is used: other engines know other types.
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ import attrs
 
 from pybuild.errors import ArgumentError
 from pybuild.oci.reference import parse_reference
+from pybuild.pairs import fields_of, pairs_of
 from pybuild.protocols import CacheSpec
 
 Mode: TypeAlias = Literal["min", "max"]
@@ -45,19 +45,14 @@ def parse_cache_specs(given: Sequence[str | CacheSpec], flag: str) -> tuple[Cach
 
 
 def _parse(text: str, flag: str) -> CacheSpec:
-    fields: list[str] = next(csv.reader([text]), list[str]())
+    fields = fields_of(text)
     if not fields or not fields[0]:
         raise ArgumentError("a cache must not be empty", hint="write type=local,... or type=registry,ref=NAME")
-    if len(fields) == 1 and "=" not in fields[0] and fields[0] != "inline":
+    if fields == ["inline"]:
+        return CacheSpec(type="inline")
+    if len(fields) == 1 and "=" not in fields[0]:
         return CacheSpec(type="registry", attrs=(("ref", fields[0]),))
-    found: dict[str, str] = {}
-    for field in fields:
-        name, equals, value = field.partition("=")
-        if not equals and field == "inline" and len(fields) == 1:
-            name, value = "type", field
-        elif not equals:
-            raise ArgumentError(f'cache "{text}": "{field}" must be a key=value pair')
-        found[name.strip().lower()] = value
+    found = pairs_of(fields, lambda problem: ArgumentError(f'cache "{text}": {problem}'))
     kind = found.pop("type", "")
     if not kind:
         raise ArgumentError(f'cache "{text}": type is required', hint="local, registry or inline")

@@ -14,6 +14,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from pybuild.errors import ArgumentError
+from pybuild.pairs import fields_of
 
 MAX_SECRET_BYTES: Final = 500 * 1024
 SecretValue: TypeAlias = str | bytes | Path | Callable[[], bytes | str]
@@ -68,11 +69,8 @@ def parse_secret(text: str, base: Path | None = None) -> tuple[str, SecretValue 
 
 
 def _fields(text: str) -> dict[str, str]:
-    import csv
-
     given: dict[str, str] = {}
-    fields: list[str] = next(csv.reader([text]), list[str]())
-    for field in fields:
+    for field in fields_of(text):
         key, equals, value = field.partition("=")
         key = key.strip().lower()
         if not equals:
