@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pybuild.frontend.dockerfile.lower.gojson import duration, value_list
-from pybuild.llb.files import CopyAction, FileAction, MkdirAction, MkfileAction, RmAction, SymlinkAction
+from pybuild.llb.files import FileAction, action_words
 from pybuild.request import HistoryStep
 
 if TYPE_CHECKING:
@@ -85,18 +85,7 @@ def own_step(text: str) -> HistoryStep:
 
 def action_step(action: FileAction) -> HistoryStep:
     """The entry of a call that is one file action."""
-    match action:
-        case CopyAction():
-            text = f"COPY {action.source} {action.dest}"
-        case MkfileAction():
-            text = f"WRITE {action.path}"
-        case MkdirAction():
-            text = f"MKDIR {action.path}"
-        case SymlinkAction():
-            text = f"SYMLINK {action.old_path} {action.new_path}"
-        case RmAction():
-            text = f"REMOVE {action.path}"
-    return own_step(text)
+    return own_step(action_words(action))
 
 
 __all__ = ["OWN_COMMENT", "action_step", "config_step", "own_step", "run_step", "transfer_step", "workdir_step"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import attrs
 
-from pybuild.llb.files import CopyAction, MkdirAction, MkfileAction, RmAction, SymlinkAction
+from pybuild.llb.files import action_words
 from pybuild.llb.ops import DiffOp, ExecOp, FileOp, MergeOp, SourceOp
 from pybuild.llb.vertex import Edge, Vertex
 from pybuild.llb.walk import primary_input
@@ -100,21 +100,5 @@ def _command(vertex: Vertex) -> str:
     if isinstance(op, ExecOp):
         return f"RUN {' '.join(op.meta.args)} # {COMMENT}"
     if isinstance(op, FileOp):
-        return "; ".join(_action_text(action) for action in op.actions) + f" # {COMMENT}"
+        return "; ".join(action_words(action) for action in op.actions) + f" # {COMMENT}"
     return f"{vertex.name} # {COMMENT}"
-
-
-def _action_text(action: object) -> str:
-    match action:
-        case CopyAction():
-            return f"COPY {action.source} {action.dest}"
-        case MkfileAction():
-            return f"WRITE {action.path}"
-        case MkdirAction():
-            return f"MKDIR {action.path}"
-        case SymlinkAction():
-            return f"SYMLINK {action.old_path} {action.new_path}"
-        case RmAction():
-            return f"REMOVE {action.path}"
-        case _:
-            return "FILE"

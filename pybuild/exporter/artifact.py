@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from pybuild.digest import Digest, sha256
+from pybuild.digest import Digest
 from pybuild.errors import ExportError
 from pybuild.exporter.attestations import Blob, attestation_manifest
 from pybuild.exporter.image import Image, assemble
@@ -153,7 +153,7 @@ def _index(source: ExportInput, images: Iterable[Image], said: Iterable[Descript
     if annotations:
         document["annotations"] = dict(sorted(annotations.items()))
     data = json.dumps(document, indent=2, ensure_ascii=False).encode()
-    return Blob(descriptor=Descriptor(media_type=media_type, digest=sha256(data), size=len(data)), data=data)
+    return Blob.of(media_type, data)
 
 
 # ------------------------------------------------------------------------------------------- what is said of it

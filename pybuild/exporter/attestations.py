@@ -42,6 +42,11 @@ class Blob:
     descriptor: Descriptor
     data: bytes
 
+    @classmethod
+    def of(cls, media_type: str, data: bytes) -> Blob:
+        """Bytes of a type, with the descriptor that they have."""
+        return cls(descriptor=Descriptor(media_type=media_type, digest=sha256(data), size=len(data)), data=data)
+
 
 @attrs.frozen(kw_only=True)
 class AttestationManifest:
@@ -74,19 +79,19 @@ def attestation_manifest(
         document["subject"] = as_json(attrs.evolve(image, platform=None, annotations=()))
     data = json.dumps(document, indent=2, ensure_ascii=False).encode()
     known = ((_REFERENCE_DIGEST, image.digest), (_REFERENCE_TYPE, "attestation-manifest"))
-    made = _blob(mediatypes.OCI_MANIFEST, data)
+    made = Blob.of(mediatypes.OCI_MANIFEST, data)
     entry = attrs.evolve(made.descriptor, annotations=known, platform=UNKNOWN)
     return AttestationManifest(manifest=attrs.evolve(made, descriptor=entry), blobs=(config, *layers))
 
 
 def _layer(attestation: Attestation, subjects: Sequence[Subject]) -> Blob:
-    made = _blob(MEDIA_TYPE, json.dumps(statement(attestation, subjects), ensure_ascii=False).encode())
+    made = Blob.of(MEDIA_TYPE, json.dumps(statement(attestation, subjects), ensure_ascii=False).encode())
     annotations = ((_PREDICATE_TYPE, attestation.predicate_type),)
     return attrs.evolve(made, descriptor=attrs.evolve(made.descriptor, annotations=annotations))
 
 
 def _empty() -> Blob:
-    return _blob(_EMPTY_TYPE, _EMPTY)
+    return Blob.of(_EMPTY_TYPE, _EMPTY)
 
 
 def _config(layers: Sequence[Blob]) -> Blob:
@@ -96,11 +101,7 @@ def _config(layers: Sequence[Blob]) -> Blob:
         "config": {},
         "rootfs": {"type": "layers", "diff_ids": [layer.descriptor.digest for layer in layers]},
     }
-    return _blob(mediatypes.OCI_CONFIG, json.dumps(document).encode())
-
-
-def _blob(media_type: str, data: bytes) -> Blob:
-    return Blob(descriptor=Descriptor(media_type=media_type, digest=sha256(data), size=len(data)), data=data)
+    return Blob.of(mediatypes.OCI_CONFIG, json.dumps(document).encode())
 
 
 # ------------------------------------------------------------------------------------------------------- files

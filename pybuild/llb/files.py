@@ -116,3 +116,23 @@ class SymlinkAction(Node):
 
 FileAction: TypeAlias = CopyAction | MkfileAction | MkdirAction | RmAction | SymlinkAction
 """The closed set of file actions; match on it with `assert_never`."""
+
+
+def action_words(action: FileAction) -> str:
+    """What a history says of an action.
+
+    Example:
+        >>> action_words(MkdirAction(path="/srv"))
+        'MKDIR /srv'
+    """
+    match action:
+        case CopyAction():
+            return f"COPY {action.source} {action.dest}"
+        case MkfileAction():
+            return f"WRITE {action.path}"
+        case MkdirAction():
+            return f"MKDIR {action.path}"
+        case SymlinkAction():
+            return f"SYMLINK {action.old_path} {action.new_path}"
+        case RmAction():
+            return f"REMOVE {action.path}"

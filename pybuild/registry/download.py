@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pybuild.errors import NotFound
 from pybuild.oci.descriptor import Descriptor
 from pybuild.oci.reference import Reference
 from pybuild.registry.client import RegistryClient
+from pybuild.store.ingest import holds
 from pybuild.store.store import Store
 
 
@@ -24,11 +24,7 @@ def download(store: Store, client: RegistryClient, reference: Reference, descrip
         StoreFull: no room for it.
     """
     with store.locks.exclusive(f"blob:{descriptor.digest}"):
-        try:
-            store.content.info(descriptor.digest)
-        except NotFound:
-            pass
-        else:
+        if holds(store, descriptor.digest):
             return
         with store.content.writer(digest=descriptor.digest, size=descriptor.size) as blob:
             client.blob(reference, descriptor, blob)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import BinaryIO, Final, TypeAlias
 
@@ -17,7 +17,7 @@ import attrs
 from pybuild.digest import Digest, sha256
 from pybuild.exporter.image import typed
 from pybuild.oci import mediatypes
-from pybuild.oci.descriptor import Descriptor
+from pybuild.oci.descriptor import Descriptor, as_json
 from pybuild.remotecache.config import (
     MEDIA_TYPE,
     CacheConfig,
@@ -213,23 +213,12 @@ def _write_all(place: CachePlace, blobs: Sequence[_Blob]) -> int:
 
 def _manifest(config: Descriptor, layers: Sequence[Descriptor], form: CacheForm) -> tuple[bytes, str]:
     """The document that names all blobs, and its media type."""
-    entries = [_document(layer) for layer in layers]
+    entries = [as_json(layer) for layer in layers]
     document: dict[str, object] = {"schemaVersion": 2}
     if form.image_manifest:
         media_type = mediatypes.OCI_MANIFEST
-        document |= {"mediaType": media_type, "config": _document(config), "layers": entries}
+        document |= {"mediaType": media_type, "config": as_json(config), "layers": entries}
     else:
         media_type = mediatypes.OCI_INDEX if form.oci else mediatypes.DOCKER_INDEX
-        document |= {"mediaType": media_type, "manifests": [*entries, _document(config)]}
+        document |= {"mediaType": media_type, "manifests": [*entries, as_json(config)]}
     return json.dumps(document, separators=(",", ":")).encode(), media_type
-
-
-def _document(descriptor: Descriptor) -> Mapping[str, object]:
-    found: dict[str, object] = {
-        "mediaType": descriptor.media_type,
-        "digest": descriptor.digest,
-        "size": descriptor.size,
-    }
-    if descriptor.annotations:
-        found["annotations"] = dict(descriptor.annotations)
-    return found

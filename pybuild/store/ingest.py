@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pybuild.digest import Digest
 from pybuild.errors import NotFound
 from pybuild.oci.descriptor import Descriptor
 from pybuild.store.store import Store
 
 _CHUNK = 1 << 20
+
+
+def holds(store: Store, digest: Digest) -> bool:
+    """Whether a store has a blob."""
+    try:
+        store.content.info(digest)
+    except NotFound:
+        return False
+    return True
 
 
 def ingest(store: Store, path: Path, descriptor: Descriptor) -> None:
@@ -23,11 +33,7 @@ def ingest(store: Store, path: Path, descriptor: Descriptor) -> None:
         DigestMismatch: it is something else.
         StoreFull: no room for it.
     """
-    try:
-        store.content.info(descriptor.digest)
-    except NotFound:
-        pass
-    else:
+    if holds(store, descriptor.digest):
         return
     with (
         path.open("rb") as source,
