@@ -15,6 +15,7 @@ from pybuild._api import request_for, session_for
 from pybuild.engine.embedded import EmbeddedEngine
 from pybuild.protocols import ProgressEvent, SolveResult, StepLog
 from tests.embedded.images import Image, read_image
+from tests.embedded.registry import FaultyRegistry, faulty, registry
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,6 +28,20 @@ def warm_root(base_layout: Path, tmp_path_factory: pytest.TempPathFactory) -> It
     embedded(root).run(request_for(image.run("true")), session_for(), Builder.Log())
     yield root
     shutil.rmtree(root, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a registry without TLS and logins, one for each file of tests."""
+    with registry(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@pytest.fixture
+def proxy(plain: str) -> Iterator[FaultyRegistry]:
+    """The same registry behind a proxy that counts requests and can fail."""
+    with faulty(plain) as server:
+        yield server
 
 
 class Builder:

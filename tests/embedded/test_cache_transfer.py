@@ -6,7 +6,7 @@ import gzip
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,24 +17,12 @@ from pybuild.digest import sha256
 from pybuild.errors import ArgumentError, CapabilityError, ExportError, PybuildError
 from pybuild.protocols import Warned
 from tests.embedded.conftest import Builder, unique
-from tests.embedded.registry import Fault, FaultyRegistry, faulty, registry
+from tests.embedded.registry import Fault, FaultyRegistry
 
 pytestmark = pytest.mark.engine
 
 Document: TypeAlias = dict[str, Any]
 TYPE = "application/vnd.buildkit.cacheconfig.v0"
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with registry(tmp_path_factory.mktemp("registry")) as address:
-        yield address
-
-
-@pytest.fixture
-def proxy(plain: str) -> Iterator[FaultyRegistry]:
-    with faulty(plain) as server:
-        yield server
 
 
 @pytest.fixture

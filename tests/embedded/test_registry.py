@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
@@ -23,18 +22,6 @@ from tests.embedded.registry import Fault, FaultyRegistry, faulty, registry, sel
 pytestmark = pytest.mark.engine
 
 BIG = os.urandom(3 << 20)
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with registry(tmp_path_factory.mktemp("registry")) as address:
-        yield address
-
-
-@pytest.fixture
-def proxy(plain: str) -> Iterator[FaultyRegistry]:
-    with faulty(plain) as server:
-        yield server
 
 
 @pytest.fixture

@@ -33,8 +33,8 @@ base = oci_layout(os.environ["PYBUILD_BASE"], "debian:bookworm")
 @target(default=True)
 def app() -> State:
     return (
-        base.workdir("/work")
-        .run("echo made > /cache/made; id -u; ip addr show 2>/dev/null; head -2 /proc/net/dev; echo run > /work/f",
+        base.workdir("/srv")
+        .run("echo made > /cache/made; id -u; ip addr show 2>/dev/null; head -2 /proc/net/dev; echo run > /srv/f",
              mounts=[cache("/cache"), secret("key", "/key")])
         .run("chown games:mail f && chmod 4755 f && rm /etc/motd")
     )
@@ -140,7 +140,7 @@ def test_owners_modes_and_whiteouts(user: User, project: Path, base_layout: Path
     assert (user.root / "snapshotter").read_text().strip() == "overlay", "layers, not copies"
     exported = user.pybuild("build", "--secret", "id=key,src=key", "-o", "out", cwd=project)
     assert exported.returncode == 0, exported.stderr
-    assert (project / "out" / "work" / "f").read_text() == "run\n"
+    assert (project / "out" / "srv" / "f").read_text() == "run\n"
     assert not (project / "out" / "etc" / "motd").exists()
 
 
