@@ -92,11 +92,6 @@ class NetworkPool:
         for sandbox in every:
             sandbox.close()
 
-    def prewarm(self, count: int = 1) -> None:
-        """Start namespaces in the background until `count` are idle; a failure shows when one is needed."""
-        while len(self._idle) + len(self._starting) < count:
-            self._starting.append(asyncio.create_task(self._start(), name="network"))
-
     @asynccontextmanager
     async def namespace(self, mode: NetMode, security: SecurityMode = SecurityMode.SANDBOX) -> AsyncGenerator[str]:
         """The path of the namespace for one step; "" when the step needs none of ours.
@@ -125,7 +120,7 @@ class NetworkPool:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            self._starting.append(task)  # somebody else's, or closed at the end
+            self._starting.append(task)  # for the next step, or closed at the end
             raise
 
     async def _start(self) -> _Sandbox:

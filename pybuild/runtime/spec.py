@@ -157,17 +157,6 @@ def replace_duplicates(mounts: Iterable[BoundMount]) -> list[BoundMount]:
     return [mount for position, mount in enumerate(mounts) if last[mount.target] == position]
 
 
-def parents_first(mounts: Iterable[BoundMount]) -> list[BoundMount]:
-    """The mounts in an order in which none hides another, by depth of their targets; equals keep their order.
-
-    Example:
-        >>> made = [BoundMount(target=target, type="tmpfs") for target in ("/a/b/c", "/d", "/a")]
-        >>> [mount.target for mount in parents_first(made)]
-        ['/d', '/a', '/a/b/c']
-    """
-    return sorted(mounts, key=lambda mount: len([part for part in mount.target.split("/") if part]))
-
-
 def _process(process: ProcessSpec, host: HostFacts) -> JsonObject:
     insecure = process.security is SecurityMode.INSECURE
     granted = sorted(host.capabilities if insecure else host.capabilities.intersection(DEFAULT_CAPABILITIES))

@@ -15,8 +15,8 @@ from pathlib import Path
 import attrs
 
 from pybuild.errors import SolveError
-from pybuild.store.attributes import attributes_of, read_xattrs
-from pybuild.store.tree import LayeredTree, is_opaque
+from pybuild.store.attributes import attributes_of, is_opaque, read_xattrs
+from pybuild.store.tree import LayeredTree
 
 _MAX_LINKS = 40
 

@@ -38,6 +38,22 @@ def attributes_of(status: os.stat_result, xattrs: Xattrs = ()) -> Attributes:
     return Attributes(statmod.S_IMODE(status.st_mode), status.st_uid, status.st_gid, status.st_mtime_ns, xattrs)
 
 
+def is_whiteout(status: os.stat_result) -> bool:
+    """Whether this is overlayfs's mark of a removed file."""
+    return status.st_rdev == 0 and statmod.S_ISCHR(status.st_mode)
+
+
+def is_opaque(directory: str) -> bool:
+    """Whether overlayfs shows nothing of the layers below this directory."""
+    try:
+        names = os.listxattr(directory, follow_symlinks=False)
+    except OSError:
+        return False
+    if not names:
+        return False
+    return any(name in names and os.getxattr(directory, name, follow_symlinks=False) == b"y" for name in OPAQUE_XATTRS)
+
+
 def xattr_names(real: str) -> list[str]:
     """Names of the file's own extended attributes, sorted; none where the file system has no such thing."""
     try:

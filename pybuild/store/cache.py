@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 
 from pybuild.protocols import CacheLink, CacheRecord, Ref
 from pybuild.store.database import Database
@@ -54,11 +53,6 @@ class SqliteCacheStore:
     def query(self, link: CacheLink) -> Sequence[str]:
         """See protocols.CacheStore."""
         return [str(row[0]) for row in self._database.connection.execute(_QUERY, _key(link))]
-
-    def query_many(self, links: Iterable[CacheLink]) -> dict[CacheLink, list[str]]:
-        """`query` for many links, from one consistent state of the store."""
-        with self._reading():
-            return {link: list(self.query(link)) for link in links}
 
     def load(self, result_key: str) -> CacheRecord | None:
         """See protocols.CacheStore. None as well when the result's snapshot is gone."""
@@ -132,18 +126,6 @@ class SqliteCacheStore:
         query = "SELECT seconds FROM durations WHERE op_digest = ?"
         row = self._database.connection.execute(query, (op_digest,)).fetchone()
         return 0.0 if row is None else float(row[0])
-
-    @contextmanager
-    def _reading(self) -> Generator[None, None, None]:
-        connection = self._database.connection
-        if connection.in_transaction:
-            yield
-            return
-        connection.execute("BEGIN")
-        try:
-            yield
-        finally:
-            connection.execute("COMMIT")
 
 
 def _key(link: CacheLink) -> tuple[str, str, int, int, str]:

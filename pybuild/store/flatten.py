@@ -12,7 +12,8 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from pybuild.store.treecopy import copy_attributes, entries, is_opaque, is_whiteout, link_entry, remove_tree
+from pybuild.store.attributes import is_opaque, is_whiteout
+from pybuild.store.treecopy import copy_attributes, entries, link_entry, remove_tree
 
 
 def flatten(lowers: Sequence[Path], target: Path, *, opaque: str | None = None) -> None:
@@ -51,7 +52,7 @@ def _apply(layer: Path, target: Path, opaque: str | None) -> None:
 
 def _make_directory(source: Path, place: Path, opaque: str | None) -> None:
     """Make `place` a directory that shows of what is below it no more than `source` does."""
-    hides = is_opaque(source)
+    hides = is_opaque(os.fspath(source))
     if os.path.lexists(place):
         covers = place.is_symlink() or not place.is_dir()  # a file or a whiteout: neither is there any more
         if not covers and not hides:

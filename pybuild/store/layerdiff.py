@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from pybuild.protocols import Snapshotter
 from pybuild.store.apply import WHITEOUT
-from pybuild.store.attributes import CAPABILITY, Xattrs, read_xattrs
+from pybuild.store.attributes import CAPABILITY, Xattrs, is_opaque, read_xattrs
 from pybuild.store.compression import Writable
 from pybuild.store.sameness import same_content, same_owner_and_mode
 from pybuild.store.tarwrite import Header, TarWriter
@@ -112,8 +112,6 @@ class _Comparison:
 
     def _may_remove(self, path: str) -> bool:
         """Whether the snapshot's own directory holds whiteouts, or hides all that is below it."""
-        from pybuild.store.tree import is_opaque
-
         real = self._upper.lowers[0] + (path if path != "/" else "")
         with os.scandir(real) as items:
             for item in items:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from pybuild.errors import NotFound, StoreError
-from pybuild.store.attributes import OPAQUE_XATTRS, Xattrs, read_xattrs
+from pybuild.store.attributes import Xattrs, is_opaque, is_whiteout, read_xattrs
 
 MAX_LINKS: Final = 40
 
@@ -204,7 +204,7 @@ class LayeredTree:
             except (FileNotFoundError, NotADirectoryError):
                 continue
             if not statmod.S_ISDIR(status.st_mode):
-                if dirs or _is_whiteout(status):
+                if dirs or is_whiteout(status):
                     break
                 return Entry(path, real, status)
             if top is None:
@@ -293,21 +293,6 @@ class LayeredTree:
                 entry._children.pop(name, None)
 
 
-def is_opaque(directory: str) -> bool:
-    """Whether overlayfs shows nothing of the layers below this directory."""
-    try:
-        names = os.listxattr(directory, follow_symlinks=False)
-    except OSError:
-        return False
-    if not names:
-        return False
-    return any(name in names and os.getxattr(directory, name, follow_symlinks=False) == b"y" for name in OPAQUE_XATTRS)
-
-
-def _is_whiteout(status: os.stat_result) -> bool:
-    return status.st_rdev == 0 and statmod.S_ISCHR(status.st_mode)
-
-
 def _scan(directory: str) -> list[os.DirEntry[str]]:
     with os.scandir(directory) as items:
         return list(items)
@@ -323,4 +308,4 @@ def _leaf(item: os.DirEntry[str], path: str) -> Entry | None:
     if item.is_file(follow_symlinks=False) or item.is_symlink():
         return Entry(path, item.path, None)
     status = item.stat(follow_symlinks=False)
-    return None if _is_whiteout(status) else Entry(path, item.path, status)
+    return None if is_whiteout(status) else Entry(path, item.path, status)

@@ -11,23 +11,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from pybuild.store.attributes import OPAQUE_XATTRS, apply_attributes, attributes_of, read_xattrs
-
-
-def is_whiteout(status: os.stat_result) -> bool:
-    """Whether this is overlayfs's mark of a removed file."""
-    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
-
-
-def is_opaque(directory: Path) -> bool:
-    """Whether overlayfs takes nothing of the directory from lower layers."""
-    for name in OPAQUE_XATTRS:
-        try:
-            if os.getxattr(directory, name, follow_symlinks=False) == b"y":
-                return True
-        except OSError:
-            continue
-    return False
+from pybuild.store.attributes import apply_attributes, attributes_of, read_xattrs
 
 
 def copy_attributes(source: Path, status: os.stat_result, target: Path) -> None:

@@ -28,14 +28,6 @@ def test_load_wants_the_snapshot(store: Store) -> None:
     assert list(store.cache.records()) == []
 
 
-def test_query_many(store: Store) -> None:
-    other, missing = attrs.evolve(LINK, output=1), attrs.evolve(LINK, output=2)
-    store.cache.save(RECORD, [LINK, other])
-    assert store.cache.query_many([LINK, other, missing]) == {LINK: ["result"], other: ["result"], missing: []}
-    with store.database.write():
-        assert store.cache.query_many([LINK]) == {LINK: ["result"]}
-
-
 def test_touch(store: Store) -> None:
     store.cache.save(RECORD, [LINK])
     store.cache.touch(["result", "unknown"])
