@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pybuild.dsl.documents import Document, document
     from pybuild.dsl.mount import Mount
     from pybuild.dsl.mounts import bind, cache, secret, ssh, tmpfs
+    from pybuild.dsl.mounttext import mount
     from pybuild.dsl.outputs import Output, to_dir, to_docker, to_image, to_none, to_oci, to_registry, to_tar
     from pybuild.dsl.paths import PathRef
     from pybuild.dsl.platforms import build_platform, target_platform
@@ -40,6 +41,7 @@ _HOME = {
     "pybuild.dsl.documents": ("Document", "document"),
     "pybuild.dsl.mount": ("Mount",),
     "pybuild.dsl.mounts": ("bind", "cache", "secret", "ssh", "tmpfs"),
+    "pybuild.dsl.mounttext": ("mount",),
     "pybuild.dsl.outputs": (
         "Output", "to_dir", "to_docker", "to_image", "to_none", "to_oci", "to_registry", "to_tar",
     ),
@@ -84,6 +86,7 @@ __all__ = [
     "load_buildfile",
     "local",
     "merge",
+    "mount",
     "oci_layout",
     "scratch",
     "secret",

@@ -9,7 +9,7 @@ from pybuild.convert.layout import Call, Code, Listing
 from pybuild.convert.literals import literal
 from pybuild.convert.mounts import mount_calls
 from pybuild.convert.texts import Texts
-from pybuild.errors import ConvertError, InstructionError
+from pybuild.errors import ConvertError
 from pybuild.frontend.dockerfile import gotext
 from pybuild.frontend.dockerfile.expand import expanded, expanded_inline
 from pybuild.frontend.dockerfile.heredoc import announced, chomped
@@ -61,14 +61,9 @@ def calls_of(command: Command, function: Function, tree: Tree) -> list[Call]:
 
 
 def _expanded(command: Command, function: Function) -> Command:
-    try:
-        found = expanded(command, function.expand)
-    except InstructionError as error:
-        if not any("$" in flag for flag in getattr(command, "mount_flags", ())):
-            raise
-        hint = "write the value itself, or convert it by hand"
-        raise ConvertError("a mount's type, size, mode or owner depends on an ARG", hint=hint) from error
-    return expanded_inline(found, lambda text: function.expand(text, _HEREDOC))
+    if isinstance(command, Run):
+        return command  # its mounts, one by one
+    return expanded_inline(expanded(command, function.expand), lambda text: function.expand(text, _HEREDOC))
 
 
 def _arg(command: Arg, function: Function) -> list[Call]:
@@ -103,7 +98,7 @@ class _Converter:
             case Label():
                 return [Call("label", self._mapping([(pair.key, pair.value) for pair in command.pairs]))]
             case Workdir():
-                return [Call("workdir", [self._texts.path(command.path), "create=True"])]
+                return [Call("workdir", [code(command.path), "create=True"])]
             case User():
                 return [Call("user", [code(command.user)])]
             case Cmd():
@@ -168,7 +163,7 @@ class _Converter:
         if command.devices:
             made = [literal(each.name + (",required" if each.required else "")) for each in command.devices]
             call.add("devices", f"[{', '.join(made)}]")
-        return [call, *mount_calls(command, self._texts, self._tree)]
+        return [call, *mount_calls(command, self._function, self._tree)]
 
     def _command(self, command: Run) -> Code:
         line = command.command
@@ -195,7 +190,7 @@ class _Converter:
             self._texts.helpers.add("document")
             sources.append(Call("document", [literal(inline.path), code(inline.data)]))
         shown = sources[0] if len(sources) == 1 else Listing("[]", sources)
-        call = Call(name, [shown, self._texts.path(command.destination)])
+        call = Call(name, [shown, code(command.destination)])
         call.add("owner", code(command.chown) if command.chown else None)
         call.add("mode", code(command.chmod) if command.chmod else None)
         call.add("exclude", f"[{', '.join(map(literal, command.excludes))}]" if command.excludes else None)
@@ -208,7 +203,7 @@ class _Converter:
         return call.add("link", "True" if command.link else None)
 
     def _source(self, command: Add | Copy, path: str) -> str:
-        shown = self._texts.path(path)
+        shown = self._texts.code(path)
         if isinstance(command, Copy) and command.source_stage:
             return f"{self._tree(command.source_stage)}.path({shown})"
         return shown

@@ -4,15 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pybuild.convert.function import Function
 from pybuild.convert.layout import Call
 from pybuild.convert.literals import literal
 from pybuild.convert.texts import Texts
+from pybuild.errors import InstructionError
+from pybuild.frontend.dockerfile.csvfields import fields
 from pybuild.frontend.dockerfile.instructions import Run, RunMount
+from pybuild.frontend.dockerfile.mounts import parse_mount, source_only
 
 
-def mount_calls(command: Run, texts: Texts, tree: Callable[[str], str]) -> list[Call]:
-    """One `.mount(...)` for each `--mount`."""
-    return [Call("mount", [_Mounts(texts, tree).call(mount)]) for mount in command.mounts]
+def mount_calls(command: Run, function: Function, tree: Callable[[str], str]) -> list[Call]:
+    """One `.mount(...)` for each `--mount`.
+
+    Raises:
+        InstructionError: a mount is wrong.
+    """
+    return [Call("mount", [_call(flag, function, tree)]) for flag in command.mount_flags]
+
+
+def _call(flag: str, function: Function, tree: Callable[[str], str]) -> Call:
+    try:
+        mount = parse_mount(flag, function.expand)
+    except InstructionError:
+        if "$" not in flag:
+            raise
+        return _as_text(flag, function, tree)  # its type, size, mode or owner is known only later
+    return _Mounts(function.texts, tree).call(mount)
+
+
+def _as_text(flag: str, function: Function, tree: Callable[[str], str]) -> Call:
+    function.texts.helpers.add("mount")
+    written = [field for field in fields(flag) if not field.lower().startswith("from=")]
+    pairs = [field.partition("=") for field in written]
+    text = ",".join(_quoted(key + equals + function.expand(value)) for key, equals, value in pairs)
+    call = Call("mount", [function.texts.code(text)])
+    stage = source_only(flag).source_stage
+    return call.add("source", tree(stage) if stage else None)
+
+
+def _quoted(field: str) -> str:
+    if not any(character in field for character in ',"'):
+        return field
+    doubled = field.replace('"', '""')
+    return f'"{doubled}"'
 
 
 class _Mounts:

@@ -131,7 +131,7 @@ def secret(
     Args:
         id: which secret: the caller passes it with `--secret id=...`.
         target: the file; `/run/secrets/<id>` unless `env` is given.
-        env: the environment variable.
+        env: the environment variable. An empty text is one without a name: the step sees nothing of the secret.
         required: whether the step fails without it; otherwise the file is absent and the variable is empty.
         uid: owner of the file.
         gid: group of the file.
@@ -143,7 +143,7 @@ def secret(
         <Mount SecretEnv TOKEN>
     """
     checked(id, "secret(): id")
-    if env is not None:
+    if env:
         check_variable(env, "secret(): env")
     variable = None if env is None else SecretEnv(secret_id=id, name=env, optional=not required)
     spec = None

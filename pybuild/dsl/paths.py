@@ -32,7 +32,7 @@ class PathRef(Shown):
 
     edge: Edge | None
     path: str
-    written: str = attrs.field(default="", eq=False)
+    written: str | None = attrs.field(default=None, eq=False)
 
     def __repr__(self) -> str:
         from pybuild.llb.vertex import summary
@@ -77,13 +77,18 @@ def destination(directory: str | None, path: str) -> str:
     return joined if joined == "/" else joined + end
 
 
-def checked(path: str, what: str) -> str:
+def checked(path: str, what: str, *, empty: bool = False) -> str:
     """`path` itself, unless no file system could have it.
+
+    Args:
+        path: which.
+        what: what it is, for messages.
+        empty: an empty text is fine: it means the directory that relative paths start at, as in a Dockerfile.
 
     Raises:
         ArgumentError: it is empty or holds a NUL character.
     """
-    if not path:
+    if not path and not empty:
         raise ArgumentError(f"{what} must not be empty")
     if "\0" in path:
         raise ArgumentError(f"{what} {path!r} holds a NUL character")

@@ -22,6 +22,7 @@ from pybuild.dsl.config import EMPTY, Config, Folded, Step
 from pybuild.dsl.configurable import Configurable
 from pybuild.dsl.documents import Document
 from pybuild.dsl.filecalls import FileCalls
+from pybuild.dsl.inherited import inherited_directory, inherited_variables
 from pybuild.dsl.inspection import Inspectable
 from pybuild.dsl.laststep import LastStep
 from pybuild.dsl.mount import Mount
@@ -210,7 +211,7 @@ class State(
         """Set the working directory of later steps and of the image; relative to the one so far.
 
         Args:
-            path: which.
+            path: which; "" changes nothing.
             create: also make it, for the user of `.user()` or of the image, as WORKDIR in a Dockerfile does.
 
         Example:
@@ -221,8 +222,10 @@ class State(
             <State mkdir /src>
         """
         location = capture()
-        changed = self._config.with_change("working_dir", checked(path, "workdir(): path"))
+        changed = self._config.with_change("working_dir", checked(path, "workdir(): path", empty=True))
         directory = changed.folded.patch.working_dir or "/"
+        if create and directory.startswith("."):  # it may be the root, which is not made
+            directory = join(inherited_directory(self._head, self._platform), directory)
         step = history.workdir_step(directory, layer=create and directory != "/")
         state = State._make(self._head, self._config.with_change("working_dir", path, step), self._platform, location)
         if not step.layer:
@@ -256,8 +259,6 @@ class State(
         known = self._config.folded.variables
         if name in known:
             return known[name]
-        from pybuild.dsl.inherited import inherited_variables
-
         return inherited_variables(self._head, self._platform).get(name, default)
 
     def _transferred(self, word: Word, source: Sources, dest: str, options: transfer.Options, *, link: bool) -> State:
@@ -307,7 +308,7 @@ class State(
             >>> image("alpine").path("/etc/passwd")
             <PathRef /etc/passwd of alpine>
         """
-        front, mark, rest = checked(path, "path(): path").partition("/./")
+        front, mark, rest = checked(path, "path(): path", empty=True).partition("/./")
         start = rooted(front or mark or "/", self._workdir or "/").rstrip("/")
         whole = f"{start}/./{rooted(rest)[1:]}" if mark and rest else (start or "/")
         return PathRef(self._head, whole + _kept_end(path), path)

@@ -72,7 +72,9 @@ def _written(source: Source) -> str:
         return source
     if isinstance(source, Document):
         return f"<<{source.name}"
-    return (source.written or source.path) if isinstance(source, PathRef) else "/"
+    if isinstance(source, PathRef):
+        return source.path if source.written is None else source.written
+    return "/"
 
 
 def layer(base: Edge | None, copies: Sequence[Copied], location: Location, *, link: bool) -> Edge | None:
@@ -103,7 +105,7 @@ def _copy(source: Source, dest: str, workdir: str | None, options: Options, cont
     elif isinstance(source, PathRef):
         edge, path = source.edge, source.path
     else:
-        edge, path = context_edge(), checked(source, "copy(): source")
+        edge, path = context_edge(), checked(source, "copy(): source", empty=True)
     (action,) = fileops.copies(
         [path],
         dest,

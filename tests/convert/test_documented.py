@@ -10,7 +10,7 @@ import pytest
 
 from pybuild.cli.main import main
 from pybuild.convert import buildfile_text
-from pybuild.errors import ConvertError, FrontendError
+from pybuild.errors import FrontendError
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "convert.md").read_text()
 
@@ -42,11 +42,9 @@ def test_nothing_is_written_for_a_wrong_dockerfile(tmp_path: Path, capsys: pytes
     assert not (tmp_path / "Buildfile.py").exists()
 
 
-def test_what_cannot_be_said_has_its_line() -> None:
-    with pytest.raises(ConvertError) as caught:
-        buildfile_text(b"FROM alpine\nARG KIND=cache\nRUN --mount=type=$KIND,target=/c make\n")
-    assert "depends on an ARG" in caught.value.message
-    assert caught.value.locations[0].line == 3
+def test_a_mount_of_a_kind_known_later_is_a_text() -> None:
+    text = buildfile_text(b"FROM alpine AS a\nFROM a\nARG KIND=bind\nRUN --mount=type=$KIND,from=a,target=/c make\n")
+    assert '.mount(mount(f"type={kind},target=/c", source=a()))' in text
 
 
 def test_names_of_python_are_not_taken() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pybuild import State, bind, cache, image, local, scratch, secret, ssh, tmpfs
+from pybuild import State, bind, cache, image, local, mount, scratch, secret, ssh, tmpfs
 from pybuild.errors import ArgumentError, DefinitionError, MountConflictError
 from pybuild.llb.files import MkdirAction, Owner
 from pybuild.llb.meta import SecretEnv
@@ -181,7 +181,6 @@ def test_conflict_within_one_call_shows_both_mounts() -> None:
         lambda: cache("/c", mode=0o77777),
         lambda: cache("/c", sharing="all"),  # type: ignore[arg-type]
         lambda: secret(""),
-        lambda: secret("x", env=""),
         lambda: scratch().run("x").mount("/src"),  # type: ignore[arg-type]
     ],
 )
@@ -204,3 +203,19 @@ def test_digest_changes_with_the_id_of_a_secret() -> None:
     states = [scratch().run("x").mount(secret(name, "/t")) for name in ("a", "b", "a")]
     assert states[0] == states[2]
     assert states[0] != states[1]
+
+
+def test_a_mount_as_text() -> None:
+    assert mount("type=cache,target=/c,id=x,sharing=locked").spec == cache("/c", id="x", sharing="locked").spec
+    assert mount("type=secret,id=k,env=K").secret_env == secret("k", env="K", required=False).secret_env
+    assert mount("type=tmpfs,target=/t,size=64m").spec == tmpfs("/t", size="64m").spec
+    tree = image("alpine")
+    assert mount("target=/m,source=/etc", source=tree).spec == bind(tree.path("/etc"), "/m").spec
+    assert mount("target=/m,rw", source=tree).spec == bind(tree, "/m", readonly=False, keep=False).spec
+    assert mount("type=ssh,required").spec == ssh().spec
+
+
+@pytest.mark.parametrize("text", ["type=nothing,target=/x", "type=bind", "target=/x,from=stage", "oops"])
+def test_wrong_text(text: str) -> None:
+    with pytest.raises(ArgumentError, match=r"mount\(\)"):
+        mount(text)

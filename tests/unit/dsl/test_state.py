@@ -232,7 +232,6 @@ class TestFiles:
         "call",
         [
             lambda: scratch().copy([]),
-            lambda: scratch().copy(""),
             lambda: scratch().copy("a", owner="a:b:c"),
             lambda: scratch().copy("a", owner=""),
             lambda: scratch().copy("a", mode="999"),
@@ -387,3 +386,17 @@ class TestValue:
         for state in (image("alpine"), local(".")):
             assert state.head is not None
             assert isinstance(state.head.vertex.op, SourceOp)
+
+
+def test_an_empty_path_is_where_relative_ones_start() -> None:
+    copied = scratch().workdir("/wd").copy("", "")
+    assert isinstance(copied.head and copied.head.vertex.op, FileOp)
+    (action,) = copied.head.vertex.op.actions  # type: ignore[union-attr]
+    assert (action.source, action.dest) == ("/", "/wd/")  # type: ignore[union-attr]
+    assert copied.patch.steps[-1].text == "COPY   # buildkit"
+    assert scratch().workdir("/wd").workdir("").patch.working_dir == "/wd"
+
+
+@pytest.mark.parametrize("path", ["", ".", "..", "/"])
+def test_the_root_is_not_made(path: str) -> None:
+    assert scratch().workdir(path, create=True).head is None
