@@ -74,8 +74,8 @@ def test_has_an_example(name: str) -> None:
 SIGNATURES = {
     "image": "ref, *, platform=None, pull='default'",
     "scratch": "",
-    "local": "path='.', *, include=(), exclude=(), name=None",
-    "oci_layout": "path, ref, *, platform=None",
+    "local": "path='.', *, include=(), exclude=(), ignore_file=None, name=None, shared_key='', split=False",
+    "oci_layout": "path, ref, *, platform=None, name=None",
     "merge": "*states",
     "diff": "lower, upper",
     "bind": "source, target, *, readonly=True, keep=True",

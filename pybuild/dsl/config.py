@@ -95,7 +95,9 @@ class Config:
         self._stage = context.stage_name()
 
     def with_change(self, member: str, value: object, step: HistoryStep | None = None) -> Config:
-        """One more change on top, with what it adds to the history."""
+        """One more change on top, with what it adds to the history; that of `history` is to keep layers alone."""
+        if member == "history":
+            return Config(self, None, history=_of_layers(self._history))
         return Config(self, (member, value), history=self._history if step is None else (self._history, step))
 
     def with_step(self, step: Step) -> Config:
@@ -144,6 +146,19 @@ class Config:
 
     def __reduce__(self) -> tuple[object, ...]:
         return Config, (None, None, attrs.evolve(self.folded, patch=self.patch))
+
+
+def _of_layers(history: History) -> History:
+    """The entries that layers have."""
+    found: list[Step] = []
+    while history is not None:
+        history, step = history
+        if not isinstance(step, HistoryStep) or step.layer:
+            found.append(step)
+    kept: History = None
+    for step in reversed(found):
+        kept = (kept, step)
+    return kept
 
 
 def _enter(folded: Folded, stage: str) -> Folded:

@@ -218,3 +218,16 @@ class Configurable(ABC, Generic[Made]):
             retries=retries,
         )
         return self._with("healthcheck", check)
+
+    @public
+    def without_history(self) -> Made:
+        """Leave what was set so far out of the image's history, as if the image had it from its base.
+
+        Entries of layers stay: each layer has one.
+
+        Example:
+            >>> from pybuild import image
+            >>> image("alpine").env(LANG="C.UTF-8").without_history().run("make")
+            <ExecState make>
+        """
+        return self._with("history", None)

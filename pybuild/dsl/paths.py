@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import posixpath
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
+from pybuild._boundary import public
 from pybuild.errors import ArgumentError
 from pybuild.llb.vertex import Edge
+from pybuild.location import capture
 from pybuild.shown import Shown
+
+if TYPE_CHECKING:
+    from pybuild.dsl.state import State
 
 StrPath: TypeAlias = str | Path
 
@@ -33,6 +38,25 @@ class PathRef(Shown):
     edge: Edge | None
     path: str
     written: str | None = attrs.field(default=None, eq=False)
+
+    @public
+    def tree(self) -> State:
+        """The directory as a state of its own, whose root it is.
+
+        Example:
+            >>> from pybuild import git
+            >>> site = git("https://example.com/team/app.git", "v1").path("site").tree()
+            >>> site.path("index.html")
+            <PathRef /index.html of copy /site />
+        """
+        from pybuild.dsl import fileops
+        from pybuild.dsl.config import EMPTY
+        from pybuild.dsl.state import State
+        from pybuild.llb.files import CopyAction
+
+        location = capture()
+        action = CopyAction(source=self.path, dest="/", dir_copy_contents=True)
+        return State._make(fileops.vertex(None, [(action, self.edge)], location), EMPTY, None, location)
 
     def __repr__(self) -> str:
         from pybuild.llb.vertex import summary

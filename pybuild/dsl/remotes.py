@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import re
 from typing import Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pybuild._boundary import public
-from pybuild.dsl import context
+from pybuild.dsl import context, fileops
 from pybuild.dsl.config import EMPTY
-from pybuild.dsl.paths import checked
+from pybuild.dsl.paths import checked, rooted
 from pybuild.dsl.state import State
 from pybuild.errors import ReferenceFormatError
 from pybuild.llb import construct
+from pybuild.llb.files import CopyAction
 from pybuild.llb.giturl import GitUrl, clean_subdir, git_ref_of, is_git_transport, parse_git_url, redacted
+from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Edge
 from pybuild.location import capture
 
@@ -75,7 +77,9 @@ def git(
     said = git_ref_of(address)
     location = capture()
     wanted = _agreed("ref", said.ref, "" if ref == "HEAD" else ref)
-    inside = _agreed("subdir", clean_subdir(said.subdir), clean_subdir(subdir))
+    # One in the URL stays as it is written: so do Dockerfiles leave it, and it is part of the source's name.
+    inside = said.subdir or clean_subdir(subdir)
+    _agreed("subdir", clean_subdir(said.subdir), clean_subdir(subdir))
     expected = _agreed("checksum", said.checksum, checksum)
     if expected and not _HEX.fullmatch(expected):
         raise ReferenceFormatError(f'invalid checksum "{expected}"', hint="hex digits that the commit begins with")
@@ -96,6 +100,15 @@ def git(
     metadata = context.metadata()
     vertex = construct.source(_identifier(address, wanted, inside), attrs, metadata=metadata, locations=[location])
     return State._make(Edge(vertex), EMPTY, None, location)
+
+
+def repository(url: str, *, keep_git_dir: bool, checksum: str) -> Edge:
+    """What ADD takes of a repository: BuildKit's reads of the URL all but `mtime` (dockerfile2llb/convert_copy.go)."""
+    edge = git(url, keep_git_dir=keep_git_dir, checksum=checksum).head
+    assert edge is not None
+    assert isinstance(edge.vertex.op, SourceOp)
+    attrs = {name: value for name, value in edge.vertex.op.attrs if name != "git.mtime"}
+    return Edge(edge.vertex.replace(op=edge.vertex.op.replace(attrs=attrs)))
 
 
 def _address(url: str) -> GitUrl:
@@ -132,6 +145,7 @@ def http(
     gid: int = 0,
     header_secret: str = "",
     headers: dict[str, str] | None = None,
+    unpack: bool = False,
 ) -> State:
     """Start from a file behind a URL: a directory with that one file in it.
 
@@ -145,6 +159,7 @@ def http(
         header_secret: id of the secret that holds an Authorization header. By default `HTTP_AUTH_HEADER_HOST`, and
             `HTTP_AUTH_TOKEN_HOST` for a bearer token, are sent when there are such secrets.
         headers: `Accept` and `User-Agent` to send.
+        unpack: start from what the file holds, which is a tar archive that may be compressed.
 
     Raises:
         ReferenceFormatError: not such a URL, not a checksum, or another header.
@@ -153,9 +168,13 @@ def http(
         >>> from pybuild import http, scratch
         >>> scratch().copy(http("https://example.com/tool.tar.gz"), "/opt/", unpack=True)
         <State copy / /opt/>
+        >>> http("https://example.com/app.tar.gz", unpack=True)
+        <State copy /app.tar.gz />
     """
     _check_url(url)
     attrs: dict[str, str] = {}
+    if unpack and filename is None:
+        filename = filename_of(url)
     if checksum is not None:
         if not _CHECKSUM.fullmatch(checksum):
             raise ReferenceFormatError(f'"{checksum}" is not a checksum', hint="write sha256: and 64 hex digits")
@@ -172,8 +191,22 @@ def http(
             raise ReferenceFormatError(f'http(): header "{name}" is not sent', hint="Accept and User-Agent are")
         attrs[f"http.header.{name.lower()}"] = value
     location = capture()
-    vertex = construct.source(url, attrs, metadata=context.metadata(), locations=[location])
-    return State._make(Edge(vertex), EMPTY, None, location)
+    edge = Edge(construct.source(url, attrs, metadata=context.metadata(), locations=[location]))
+    if unpack:
+        action = CopyAction(source=rooted(filename or ""), dest="/", attempt_unpack=True)
+        edge = fileops.vertex(None, [(action, edge)], location)
+    return State._make(edge, EMPTY, None, location)
+
+
+def filename_of(url: str) -> str:
+    """The name that a download gets where the server is not asked.
+
+    Example:
+        >>> filename_of("https://example.com/v1/tool.tar.gz?raw=1"), filename_of("https://example.com")
+        ('tool.tar.gz', '__unnamed__')
+    """
+    name = unquote(urlsplit(url).path).rstrip("/").rpartition("/")[2]
+    return name if name not in ("", ".") else "__unnamed__"
 
 
 def _check_url(url: str) -> None:

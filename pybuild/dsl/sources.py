@@ -16,9 +16,10 @@ from pybuild.dsl import context
 from pybuild.dsl.config import EMPTY
 from pybuild.dsl.history import own_step
 from pybuild.dsl.paths import StrPath, checked
-from pybuild.dsl.sourceedge import DEFAULT_CONTEXT, context_attrs, source_edge
+from pybuild.dsl.sourceedge import DEFAULT_CONTEXT, context_attrs, excluded, source_edge
 from pybuild.dsl.state import State
 from pybuild.errors import ReferenceFormatError
+from pybuild.ignorefile import NAME as IGNORE_FILE
 from pybuild.llb import construct
 from pybuild.llb.gojson import go_json
 from pybuild.location import Location, capture
@@ -69,7 +70,14 @@ def scratch() -> State:
 
 @public
 def local(
-    path: StrPath = ".", *, include: Sequence[str] = (), exclude: Sequence[str] = (), name: str | None = None
+    path: StrPath = ".",
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    ignore_file: StrPath | None = None,
+    name: str | None = None,
+    shared_key: str = "",
+    split: bool = False,
 ) -> State:
     """Start from a directory of this machine.
 
@@ -78,24 +86,36 @@ def local(
             directory).
         include: patterns; only what matches is sent.
         exclude: patterns of what is not sent, with the syntax of `.dockerignore`.
-        name: what the graph calls it instead of its relative path.
+        ignore_file: a file with such patterns, which count where `exclude` is not given; a relative path starts in the
+            directory. When it does not exist, nothing is left out. The directory of the Buildfile has `.dockerignore`.
+        name: what the graph calls it instead of its relative path. `context` is what plain paths in `copy` refer to.
+        shared_key: what an engine elsewhere knows the directory by, to be sent only what changed since the last build;
+            `{path}` in it is the directory's absolute path. By default it goes by the name.
+        split: give steps that use different paths of it a source each, so that a changed file leaves the other steps
+            alone, for one look at the directory more for each; `-O2` does so with all directories.
 
     Example:
         >>> from pybuild import local
         >>> local(".", exclude=[".git", "dist"])
         <State local://context>
+        >>> local("../assets", name="assets", ignore_file=".dockerignore", split=True)
+        <State local://assets>
     """
+    base = context.base_directory()
+    directory = Path(os.path.normpath(base / path))
+    label = _name_of(directory, base) if name is None else checked(name, "local(): name")
     attrs: dict[str, str] = {}
+    if label == DEFAULT_CONTEXT:
+        attrs = context_attrs(directory, IGNORE_FILE if ignore_file is None else ignore_file)
+    elif ignore_file is not None:
+        attrs = excluded(directory / ignore_file)
     if include:
         attrs["local.includepattern"] = go_json(include)
     if exclude:
         attrs["local.excludepatterns"] = go_json(exclude)
-    base = context.base_directory()
-    directory = Path(os.path.normpath(base / path))
-    label = _name_of(directory, base) if name is None else checked(name, "local(): name")
-    if label == DEFAULT_CONTEXT:
-        attrs = {**context_attrs(directory), **attrs}
-    return _source(f"local://{label}", attrs, capture(), directory=directory)
+    if shared_key:
+        attrs["local.sharedkeyhint"] = shared_key.replace("{path}", str(directory.resolve()))
+    return _source(f"local://{label}", attrs, capture(), directory=directory, split_uses=split)
 
 
 def _name_of(directory: Path, base: Path) -> str:
@@ -104,13 +124,14 @@ def _name_of(directory: Path, base: Path) -> str:
 
 
 @public
-def oci_layout(path: StrPath, ref: str, *, platform: Platform | str | None = None) -> State:
+def oci_layout(path: StrPath, ref: str, *, platform: Platform | str | None = None, name: str | None = None) -> State:
     """Start from an image in a directory that has the OCI image layout.
 
     Args:
         path: the directory; a relative one starts at the Buildfile.
         ref: which image in it: `name:tag`, a tag alone, or `name@sha256:...`.
         platform: which variant of it; the platform of the build by default.
+        name: what the graph calls the directory.
 
     Raises:
         ReferenceFormatError: `ref` names no image, or `platform` is no platform.
@@ -125,7 +146,8 @@ def oci_layout(path: StrPath, ref: str, *, platform: Platform | str | None = Non
         raise ReferenceFormatError(f'invalid reference "{ref}"', hint="write name:tag, or name@sha256:...")
     directory = Path(os.path.normpath(context.base_directory() / path))
     wanted = parse_platform(platform) if isinstance(platform, str) else platform
-    return _source(f"oci-layout://{ref}", {}, capture(), platform=wanted, directory=directory)
+    attrs = {} if name is None else {"oci.store": checked(name, "oci_layout(): name")}
+    return _source(f"oci-layout://{ref}", attrs, capture(), platform=wanted, directory=directory)
 
 
 @public
@@ -170,7 +192,7 @@ def _source(
     *,
     platform: Platform | None = None,
     directory: Path | None = None,
+    split_uses: bool = False,
 ) -> State:
-    return State._make(
-        source_edge(identifier, attrs, location, platform=platform, directory=directory), EMPTY, platform, location
-    )
+    edge = source_edge(identifier, attrs, location, platform=platform, directory=directory, split_uses=split_uses)
+    return State._make(edge, EMPTY, platform, location)

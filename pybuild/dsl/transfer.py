@@ -125,19 +125,19 @@ def _add(source: Source, dest: str, workdir: str | None, options: Options, conte
     if isinstance(source, str):
         ref = parse_git_ref(source)
         if ref is not None and not ref.looks_local:
-            from pybuild.dsl.remotes import git
+            from pybuild.dsl.remotes import repository
 
-            tree = git(source, keep_git_dir=bool(options.keep_git_dir), checksum=options.checksum)
-            return _plain("/", dest, workdir, options), tree.head
+            edge = repository(source, keep_git_dir=bool(options.keep_git_dir), checksum=options.checksum)
+            return _plain("/", dest, workdir, options), edge
         if ref is None and source.startswith(("http://", "https://")):
             return _download(source, dest, workdir, options)
     return _copy(source, dest, workdir, attrs.evolve(options, unpack=options.unpack is not False), context_edge)
 
 
 def _download(url: str, dest: str, workdir: str | None, options: Options) -> Copied:
-    from pybuild.dsl.remotes import http
+    from pybuild.dsl.remotes import filename_of, http
 
-    name = _filename(url)
+    name = filename_of(url)
     tree = http(url, filename=name, checksum=options.checksum or None)
     action = _plain(rooted(name), dest, workdir, options)
     return action.replace(attempt_unpack=bool(options.unpack)), tree.head
@@ -156,11 +156,3 @@ def _plain(path: str, dest: str, workdir: str | None, options: Options) -> CopyA
         include_patterns=tuple(options.include),
         exclude_patterns=tuple(options.exclude),
     )
-
-
-def _filename(url: str) -> str:
-    """The name that a download gets."""
-    from urllib.parse import unquote, urlsplit
-
-    name = unquote(urlsplit(url).path).rstrip("/").rpartition("/")[2]
-    return name if name not in ("", ".") else "__unnamed__"

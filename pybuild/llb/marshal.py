@@ -222,6 +222,7 @@ def united(left: Metadata, right: Metadata) -> Metadata:
         progress_group=right.progress_group or left.progress_group,
         resources=right.resources or left.resources,
         local_dir=right.local_dir or left.local_dir,
+        split_uses=left.split_uses or right.split_uses,
         caching=right.caching.joined(left.caching) if right.caching is not None else left.caching,
     )
 

@@ -165,7 +165,8 @@ class Metadata(Node):
     `description` are BuildKit's display hints; `llb.customname` is the name that progress shows. `caps` are
     capabilities beyond those that follow from the op (`llb.caps`); `progress_group` draws vertices together.
     `local_dir` is the client's directory behind a `local://` or `oci-layout://` source: where content comes from, never
-    what it is. `caching` is for the embedded engine: other engines are not told.
+    what it is. `split_uses`: steps that use different paths of the directory get sources of their own, each with what
+    that step uses (pass `narrow_context`). `caching` is for the embedded engine: other engines are not told.
     """
 
     ignore_cache: bool = False
@@ -175,6 +176,7 @@ class Metadata(Node):
     progress_group: ProgressGroup | None = None
     resources: LinuxResources | None = None
     local_dir: str = ""
+    split_uses: bool = False
     caching: Caching | None = None
 
     @property

@@ -94,5 +94,6 @@ def _united_metadata(all_of_them: list[Metadata]) -> Metadata:
         caps=tuple(sorted(caps)),
         progress_group=progress_group,
         resources=resources,
+        split_uses=any(other.split_uses for other in all_of_them),
         caching=caching,
     )

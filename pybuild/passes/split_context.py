@@ -13,6 +13,8 @@ one look at the directory for each source, hence it is asked for by `-O2`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pybuild.llb.vertex import Edge, Graph, Vertex
 from pybuild.passes.contextuse import Paths, limited, local_sources, uses_of
 from pybuild.passes.rebuild import Rebuild
@@ -21,7 +23,12 @@ from pybuild.protocols import PassContext
 
 def split_context(graph: Graph, context: PassContext, /) -> Graph:
     """Run the pass."""
-    parts = _parts(graph)
+    return split(graph, context, local_sources(graph))
+
+
+def split(graph: Graph, context: PassContext, sources: Sequence[Vertex]) -> Graph:
+    """Split some of the local sources of a graph."""
+    parts = _parts(graph, sources)
     if not parts:
         return graph
     made: dict[tuple[int, Paths], Vertex] = {}
@@ -51,9 +58,8 @@ def split_context(graph: Graph, context: PassContext, /) -> Graph:
     return rebuild.graph(graph)
 
 
-def _parts(graph: Graph) -> dict[int, dict[int, Paths]]:
+def _parts(graph: Graph, sources: Sequence[Vertex]) -> dict[int, dict[int, Paths]]:
     """For each step that gets sources of its own: which paths, by the source (both by `id`)."""
-    sources = local_sources(graph)
     parts: dict[int, dict[int, Paths]] = {}
     for source, users in uses_of(graph, sources).items() if sources else ():
         if len({paths for _, paths in users}) < 2:

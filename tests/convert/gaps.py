@@ -1,7 +1,6 @@
 """The cases whose Buildfile differs, and why."""
 
 GAPS = {
-    "add_git_query_more": "a subdirectory in a query is not cleaned",
     "add_mixed": "a git URL in ADD counts as a path that is used of the context",
     "arg_predefined_proxy": "proxies as build arguments",
     "arg_predefined_proxy_declared": "proxies as build arguments",

@@ -9,8 +9,12 @@ import pytest
 
 from pybuild import State, git, http, image, local, oci_layout, scratch
 from pybuild.errors import ReferenceFormatError
+from pybuild.llb.files import CopyAction
 from pybuild.llb.meta import Metadata
-from pybuild.llb.ops import SourceOp
+from pybuild.llb.ops import FileOp, SourceOp
+from pybuild.passes.pipeline import run_passes
+from pybuild.platform import Platform
+from pybuild.protocols import PassContext
 
 
 def op(state: State) -> SourceOp:
@@ -63,6 +67,75 @@ def test_oci_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert metadata(state).local_dir == str(tmp_path / "base")
 
 
+def test_a_layout_can_have_a_name() -> None:
+    assert dict(op(oci_layout("base", "debian:bookworm", name="base")).attrs) == {"oci.store": "base"}
+
+
+def test_an_ignore_file_says_what_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("extra").mkdir()
+    Path("extra/.dockerignore").write_text("*.tmp\n")
+    Path("web.dockerignore").write_text("web\n")
+    Path(".dockerignore").write_text("dist\n")
+    excluded = "local.excludepatterns"
+    assert excluded not in dict(op(local("extra")).attrs)
+    assert dict(op(local("extra", ignore_file=".dockerignore")).attrs)[excluded] == '["*.tmp"]'
+    assert excluded not in dict(op(local("extra", ignore_file="none")).attrs)
+    assert dict(op(local("extra", ignore_file=".dockerignore", exclude=["a"])).attrs)[excluded] == '["a"]'
+    assert dict(op(local()).attrs)[excluded] == '["dist"]'
+    assert dict(op(local(ignore_file="web.dockerignore")).attrs)[excluded] == '["web"]'
+
+
+def test_a_directory_can_have_a_key_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    hint = dict(op(local("extra", shared_key="context:extra-{path}")).attrs)["local.sharedkeyhint"]
+    assert hint == f"context:extra-{tmp_path.resolve()}/extra"
+
+
+def test_a_split_directory_is_a_source_for_each_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def follows(extra: State) -> list[str]:
+        made = scratch().copy(extra.path("a"), "/a").copy(extra.path("b"), "/b").copy(extra.path("a"), "/c")
+        graph = run_passes(made.graph(), PassContext(platform=Platform("linux", "amd64")))
+        sources = [vertex.op for vertex in graph.vertices if isinstance(vertex.op, SourceOp)]
+        return sorted(dict(source.attrs)["local.followpaths"] for source in sources)
+
+    assert follows(local("extra")) == ['["a","b"]']
+    assert follows(local("extra", split=True)) == ['["a"]', '["b"]']
+
+
+def test_a_download_can_be_unpacked() -> None:
+    state = http("https://example.com/v1/app.tar.gz?raw=1", unpack=True)
+    assert state.head is not None
+    made = state.head.vertex
+    source = made.inputs[0].vertex.op
+    assert isinstance(source, SourceOp)
+    assert dict(source.attrs) == {"http.filename": "app.tar.gz"}
+    assert isinstance(made.op, FileOp)
+    assert made.op.actions[0] == CopyAction(
+        secondary_input=0, output=0, source="/app.tar.gz", dest="/", attempt_unpack=True
+    )
+
+
+def test_a_directory_of_a_state_is_a_tree() -> None:
+    state = git("https://example.com/a.git").path("svc/a").tree()
+    assert state.head is not None
+    made = state.head.vertex
+    assert isinstance(made.op, FileOp)
+    assert made.op.actions[0] == CopyAction(
+        secondary_input=0, output=0, source="/svc/a", dest="/", dir_copy_contents=True
+    )
+
+
+def test_add_leaves_the_times_of_a_repository_alone() -> None:
+    state = scratch().add("https://example.com/a.git?mtime=commit", "/")
+    assert state.head is not None
+    source = state.head.vertex.inputs[0].vertex.op
+    assert isinstance(source, SourceOp)
+    assert "git.mtime" not in dict(source.attrs)
+
+
 @pytest.mark.parametrize(
     ("state", "identifier"),
     [
@@ -75,7 +148,7 @@ def test_oci_layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (git("me@example.com:a/b.git"), "git://example.com/a/b.git"),
         (git("ssh://me@example.com:2222/a/b.git"), "git://example.com:2222/a/b.git"),
         (git("https://example.com/a.git#v1:sub"), "git://example.com/a.git#v1:sub"),
-        (git("https://example.com/a.git?ref=v1&subdir=/sub/", "v1"), "git://example.com/a.git#v1:sub"),
+        (git("https://example.com/a.git?ref=v1&subdir=/sub/", "v1"), "git://example.com/a.git#v1:/sub/"),
         (git("https://example.com/a.git?tag=v1"), "git://example.com/a.git#refs/tags/v1"),
         (git("https://me:pw@example.com/a.git"), "git://example.com/a.git"),
         (git("github.com/moby/buildkit", "master"), "git://github.com/moby/buildkit#master"),

@@ -400,3 +400,10 @@ def test_an_empty_path_is_where_relative_ones_start() -> None:
 @pytest.mark.parametrize("path", ["", ".", "..", "/"])
 def test_the_root_is_not_made(path: str) -> None:
     assert scratch().workdir(path, create=True).head is None
+
+
+def test_what_was_set_so_far_can_be_left_out_of_the_history() -> None:
+    made = scratch().env(A="1").write("/a", "a").user("me").without_history().env(B="2")
+    assert [step.text for step in made.patch.steps] == ["WRITE /a # pybuild", "ENV B=2"]
+    assert dict(made.patch.env) == {"A": "1", "B": "2"}
+    assert made.patch.user == "me"
