@@ -13,6 +13,7 @@ import tarfile
 import time
 from pathlib import Path
 
+from pybuild.protocols import SnapshotKind
 from pybuild.runtime.cgroups import PARENT, hierarchies
 from pybuild.store.fsck import fsck
 from pybuild.store.store import Store
@@ -193,7 +194,8 @@ def assert_consistent(root: Path) -> None:
     try:
         assert store.database.connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
         for info in store.snapshots.walk():
-            assert store.snapshots.upper(info.key).is_dir(), info.key
+            # What a copy has of a snapshot that was being written may be its row alone: garbage, as all of it is.
+            assert info.kind is not SnapshotKind.COMMITTED or store.snapshots.upper(info.key).is_dir(), info.key
             assert not info.parent or store.snapshots.stat(info.parent)
         for blob in store.content.walk():
             store.content.read(blob.digest)

@@ -78,6 +78,11 @@ SQL = {
         "INSERT INTO images VALUES ('half', 'sha256:0', 'm', 1, 1);INSERT INTO image_blobs VALUES ('half', 'sha256:0')",
         {("image", "half")},
     ),
+    "an unfinished snapshot whose directory was lost, or not copied": (
+        "INSERT INTO snapshots (key, parent, kind, directory, flat, depth, owner, created, labels)"
+        " VALUES ('half', '', 'active', 88, 0, 1, '0123456789abcdef', 1, '{}')",
+        {("unfinished", "half")},
+    ),
     "a dead lease": ("INSERT INTO leases VALUES ('0123456789abcdef', 1, 1)", {("lease", "0123456789abcdef")}),
 }
 
