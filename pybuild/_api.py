@@ -6,45 +6,92 @@ it for programs that have a loop of their own.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from pybuild._boundary import public
-from pybuild.engine.entitlements import parse_allowed
-from pybuild.errors import PybuildError, TargetError
-from pybuild.llb.vertex import Graph
-from pybuild.platform import Platform, host_platform, parse_platforms, require_linux
-from pybuild.protocols import (
-    AttestSpec,
-    CacheSpec,
-    Invocation,
-    MetadataResolver,
-    OutputSpec,
-    ProgressSink,
-    SolveRequest,
-    Variant,
-)
+import attrs
+
+from pybuild._boundary import called_like, public
+from pybuild._request import Heads, invocation_of, request_of, target_heads
+from pybuild.errors import ExecError
+from pybuild.platform import require_linux
+from pybuild.protocols import MetadataResolver, OutputSpec, ProgressSink, SolveRequest, SolveResult
 from pybuild.results.logs import LogKeeper
 from pybuild.results.result import BuildResult, Origin
 from pybuild.session.secrets import EnvironmentSecret, SecretValue
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from pybuild.dsl.state import State
     from pybuild.dsl.target import Target
     from pybuild.engine.buildkit.engine import BuildKitEngine
     from pybuild.engine.embedded import EmbeddedEngine
+    from pybuild.engine.threaded import Run
     from pybuild.session.local import LocalSession
 
 Progress: TypeAlias = Literal["auto", "tty", "plain", "quiet", "rawjson"]
-Heads: TypeAlias = "list[tuple[Platform, State]]"
-"""What to build for each platform, at least one."""
-NO_INVOCATION = Invocation()
+_LOOK: Final = 'look around where it failed: build(..., on_error="shell"), without a terminal on_error="shell:ls -l"'
 
 
-@public
-def build(
+@attrs.frozen(kw_only=True)
+class Call:
+    """One build from Python: what is asked of an engine, and what it is offered."""
+
+    request: SolveRequest
+    heads: Heads
+    engine: EmbeddedEngine | BuildKitEngine
+    progress: Progress
+    secrets: Mapping[str, SecretValue] | None
+    ssh: Sequence[str]
+
+    def run(self) -> BuildResult:
+        """Build in this thread."""
+        with self._ready() as ready:
+            return ready.result(ready.run(self.request, ready.session, ready.keeper))
+
+    async def solve(self) -> BuildResult:
+        """Build beside an event loop; cancelling it stops the build."""
+        from pybuild.engine.threaded import solve_in_thread
+
+        with self._ready() as ready:
+            return ready.result(await solve_in_thread(ready.run, self.request, ready.session, ready.keeper))
+
+    @contextmanager
+    def _ready(self) -> Generator[_Ready]:
+        shell, run = self.request.on_error, self.engine.run
+        with session_for(self.secrets, self.ssh) as session, ExitStack() as shown:
+            if shell is None:
+                sink = shown.enter_context(_progress(self.progress))
+            else:
+                from pybuild.results.shells import running_with
+
+                sink, run = shown.enter_context(running_with(self.engine, shell, self.progress))
+            origin = Origin(heads=tuple(self.heads), engine=self.engine, session=session, allow=self.request.allow)
+            try:
+                yield _Ready(origin=origin, session=session, keeper=LogKeeper(sink), run=run)
+            except ExecError as error:
+                if shell is None and self.engine.name == "embedded":
+                    error.hint = error.hint or _LOOK
+                raise
+
+
+@attrs.frozen(kw_only=True)
+class _Ready:
+    """A call with its session open and its progress shown."""
+
+    origin: Origin
+    session: LocalSession
+    keeper: LogKeeper
+    run: Run
+
+    def result(self, done: SolveResult) -> BuildResult:
+        return BuildResult.of(done, attrs.evolve(self.origin, logs=self.keeper.logs))
+
+
+def called(
     target: State | Target[...],
     output: OutputSpec | Sequence[OutputSpec] | None = None,
     *,
@@ -59,7 +106,33 @@ def build(
     cache_to: Sequence[str] = (),
     cache_from: Sequence[str] = (),
     attest: Sequence[str] = (),
-) -> BuildResult:
+    on_error: str = "",
+) -> Call:
+    """A call of `build` or `abuild`, whose parameters these are."""
+    name, output, heads = target_heads(target, output, args, platforms)
+    chosen = engine_for(engine)
+    shell = None
+    if on_error:
+        from pybuild.results.shells import on_error_shell
+
+        shell = on_error_shell(on_error, chosen)
+    request = request_of(
+        heads,
+        output,
+        target=name,
+        no_cache=("*",) if no_cache is True else tuple(no_cache or ()),
+        allow=allow,
+        on_error=shell,
+        cache_to=cache_to,
+        cache_from=cache_from,
+        attests=attest,
+        invocation=invocation_of(target, args),
+    )
+    return Call(request=request, heads=heads, engine=chosen, progress=progress, secrets=secrets, ssh=ssh)
+
+
+@called_like(called)
+def build(*arguments: Any, **options: Any) -> BuildResult:  # noqa: D417  # its parameters are those of `called`
     """Build a state or a target, and wait for it.
 
     Args:
@@ -77,6 +150,8 @@ def build(
         cache_to: caches to write for other machines, such as "type=registry,ref=NAME,mode=max"; see docs/cache.md.
         cache_from: caches to look into, such as "type=registry,ref=NAME".
         attest: what to say of the result: "type=provenance,mode=max", "type=sbom"; see docs/outputs.md.
+        on_error: "shell" opens a shell on the terminal in a step that fails, "shell:COMMAND" runs a command there and
+            prints what it says, in a notebook too; the build ends with the step's error. See docs/debugging.md.
 
     Raises:
         SolveError: a step failed.
@@ -89,43 +164,11 @@ def build(
         >>> build(scratch().write("/hello", "world"), to_dir("out"))  # doctest: +SKIP
         <BuildResult no image: 1 of 1 steps ran, 0.1 s>
     """
-    state, request = _asked_for(
-        target,
-        output,
-        args=args,
-        platforms=platforms,
-        no_cache=no_cache,
-        allow=allow,
-        cache_to=cache_to,
-        cache_from=cache_from,
-        attests=attest,
-    )
-    chosen = engine_for(engine)
-    with session_for(secrets, ssh) as session, _progress(progress) as sink:
-        keeper = LogKeeper(sink)
-        done = chosen.run(request, session, keeper)
-    return BuildResult.of(
-        done, Origin(logs=keeper.logs, state=state, engine=chosen, session=session, allow=request.allow)
-    )
+    return called(*arguments, **options).run()
 
 
-@public
-async def abuild(
-    target: State | Target[...],
-    output: OutputSpec | Sequence[OutputSpec] | None = None,
-    *,
-    args: Mapping[str, object] | None = None,
-    engine: EmbeddedEngine | BuildKitEngine | str = "auto",
-    platforms: Sequence[str] = (),
-    progress: Progress = "auto",
-    secrets: Mapping[str, SecretValue] | None = None,
-    ssh: Sequence[str] = (),
-    no_cache: bool | Sequence[str] = False,
-    allow: Sequence[str] = (),
-    cache_to: Sequence[str] = (),
-    cache_from: Sequence[str] = (),
-    attest: Sequence[str] = (),
-) -> BuildResult:
+@called_like(called)
+async def abuild(*arguments: Any, **options: Any) -> BuildResult:
     """The same as `build`, for programs with an event loop; cancelling it stops the build and cleans up.
 
     Example:
@@ -134,50 +177,7 @@ async def abuild(
         >>> asyncio.run(abuild(scratch().mkdir("/a")))  # doctest: +SKIP
         <BuildResult no image: 1 of 1 steps ran, 0.1 s>
     """
-    state, request = _asked_for(
-        target,
-        output,
-        args=args,
-        platforms=platforms,
-        no_cache=no_cache,
-        allow=allow,
-        cache_to=cache_to,
-        cache_from=cache_from,
-        attests=attest,
-    )
-    chosen = engine_for(engine)
-    with session_for(secrets, ssh) as session, _progress(progress) as sink:
-        keeper = LogKeeper(sink)
-        done = await chosen.solve(request, session, keeper)
-    return BuildResult.of(
-        done, Origin(logs=keeper.logs, state=state, engine=chosen, session=session, allow=request.allow)
-    )
-
-
-def _asked_for(
-    target: State | Target[...],
-    output: OutputSpec | Sequence[OutputSpec] | None,
-    *,
-    args: Mapping[str, object] | None,
-    platforms: Sequence[str],
-    no_cache: bool | Sequence[str],
-    **options: Any,
-) -> tuple[State, SolveRequest]:
-    steps = ("*",) if no_cache is True else tuple(no_cache or ())
-    name, output, heads = _heads(target, output, args, platforms)
-    invocation = _invocation(target, args)
-    return heads[0][1], request_of(heads, output, target=name, no_cache=steps, invocation=invocation, **options)
-
-
-def _invocation(target: State | Target[...], args: Mapping[str, object] | None) -> Invocation:
-    """What provenance says of a build from Python."""
-    from pybuild.dsl.state import State
-
-    if isinstance(target, State):
-        return Invocation(frontend="pybuild")
-    given = tuple((f"arg:{name}", str(value)) for name, value in sorted((args or {}).items()))
-    path = Path(target.location.file).name
-    return Invocation(frontend="pybuild", path=path, args=(("target", target.name), *given))
+    return await called(*arguments, **options).solve()
 
 
 @public
@@ -217,116 +217,6 @@ def connect(address: str = "docker") -> BuildKitEngine:
     from pybuild.engine.buildkit.engine import BuildKitEngine
 
     return BuildKitEngine(address)
-
-
-def request_for(
-    target: State | Target[...],
-    output: OutputSpec | Sequence[OutputSpec] | None = None,
-    *,
-    args: Mapping[str, object] | None = None,
-    platforms: Sequence[str] = (),
-    **options: Any,
-) -> SolveRequest:
-    """The request to an engine that builds `target`; `options` are those of `request_of`."""
-    name, output, heads = _heads(target, output, args, platforms)
-    return request_of(heads, output, target=name, **options)
-
-
-def request_of(
-    heads: Heads,
-    output: OutputSpec | Sequence[OutputSpec] | None = None,
-    *,
-    target: str = "",
-    no_cache: Sequence[str] = (),
-    passes: tuple[str, ...] | None = None,
-    squash: str = "",
-    allow: Sequence[str] = (),
-    cache_to: Sequence[str | CacheSpec] = (),
-    cache_from: Sequence[str | CacheSpec] = (),
-    attests: Sequence[str | AttestSpec] = (),
-    invocation: Invocation = NO_INVOCATION,
-) -> SolveRequest:
-    """The request to an engine that builds states, each for its platform, into one result."""
-    outputs = () if output is None else (output,) if isinstance(output, OutputSpec) else tuple(output)
-    (platform, first), *others = heads
-    return SolveRequest(
-        graph=Graph([state.head for _, state in heads]),
-        patch=first.patch,
-        platform=platform,
-        further=tuple(Variant(platform=other, patch=state.patch) for other, state in others),
-        outputs=outputs,
-        no_cache=tuple(no_cache),
-        target=target,
-        source_date_epoch=_source_date_epoch(),
-        passes=passes,
-        squash=squash,
-        allow=parse_allowed(allow),
-        cache_to=_caches(cache_to, "--cache-to"),
-        cache_from=_caches(cache_from, "--cache-from"),
-        attests=_attests(attests),
-        invocation=invocation,
-    )
-
-
-def _caches(given: Sequence[str | CacheSpec], flag: str) -> tuple[CacheSpec, ...]:
-    if not given:
-        return ()
-    from pybuild.remotecache.spec import parse_cache_specs
-
-    return parse_cache_specs(given, flag)
-
-
-def _attests(given: Sequence[str | AttestSpec]) -> tuple[AttestSpec, ...]:
-    if not given:
-        return ()
-    from pybuild.attest.spec import parse_attests
-
-    return parse_attests(given, "attest")
-
-
-def heads_of(make: Callable[[], State], platforms: Sequence[str] = ()) -> Heads:
-    """What `make` defines for each platform; without any, for that of the state, or this machine's.
-
-    Raises:
-        ReferenceFormatError: one is no platform.
-    """
-    from pybuild.dsl.platforms import building_for
-
-    wanted = parse_platforms(platforms)
-    if not wanted:
-        state = make()
-        return [(state.platform or host_platform(), state)]
-    found: Heads = []
-    for platform in wanted:
-        with building_for(platform):
-            found.append((platform, make()))
-    return found
-
-
-def _heads(
-    target: State | Target[...],
-    output: OutputSpec | Sequence[OutputSpec] | None,
-    args: Mapping[str, object] | None,
-    platforms: Sequence[str],
-) -> tuple[str, OutputSpec | Sequence[OutputSpec] | None, Heads]:
-    """Name, output and states of a target; a state has only itself."""
-    from pybuild.dsl.state import State
-
-    if isinstance(target, State):
-        if args:
-            raise TargetError("args are for targets; a state has none")
-        return "", output, heads_of(lambda: target, platforms)
-    heads = heads_of(lambda: target(**(args or {})), platforms or target.platforms)
-    return target.name, target.output if output is None else output, heads
-
-
-def _source_date_epoch() -> int | None:
-    text = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if not text:
-        return None
-    if not text.isdigit():
-        raise PybuildError(f'SOURCE_DATE_EPOCH must be seconds since 1970, got "{text}"')
-    return int(text)
 
 
 def engine_for(engine: EmbeddedEngine | BuildKitEngine | str) -> EmbeddedEngine | BuildKitEngine:
@@ -370,13 +260,7 @@ def session_for(
     return LocalSession(secrets=secrets, ssh=parse_agents(ssh))
 
 
-def _progress(mode: Progress) -> ProgressDisplay:
+def _progress(mode: Progress) -> AbstractContextManager[ProgressSink]:
     from pybuild.cli.progress import display
 
     return display(mode)
-
-
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
-
-    ProgressDisplay: TypeAlias = AbstractContextManager[ProgressSink]

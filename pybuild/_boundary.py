@@ -15,6 +15,7 @@ from enum import EnumType
 from typing import (
     Any,
     Literal,
+    ParamSpec,
     ParamSpecArgs,
     ParamSpecKwargs,
     TypeVar,
@@ -29,6 +30,8 @@ from pybuild.errors import ArgumentError, PybuildError
 from pybuild.location import capture, is_own_code
 
 F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
+R = TypeVar("R")
 Check = Callable[[Any], bool]
 
 _CALLABLE: Any = abc.Callable
@@ -56,7 +59,42 @@ def public(function: F) -> F:
         >>> double(4)
         8
     """
-    code = function.__code__
+    return cast("F", _checked(function, function))
+
+
+def called_like(model: Callable[P, object]) -> Callable[[Callable[..., R]], Callable[P, R]]:
+    """Make a function part of the public API that takes what `model` takes: one declaration for several entrances.
+
+    Args:
+        model: has the annotated parameters and their defaults; it need not be public itself.
+
+    Example:
+        >>> def numbers(one: int, *, two: int = 2) -> list[int]:
+        ...     return [one, two]
+        >>> @called_like(numbers)
+        ... def total(*args, **kwargs) -> int:
+        ...     return sum(numbers(*args, **kwargs))
+        >>> total(1)
+        3
+    """
+
+    def decorate(function: Callable[..., R]) -> Callable[P, R]:
+        declared = cast("types.FunctionType", model)
+        # What help() and editors look at: the parameters of the one, with the name and the result of the other.
+        shown = types.FunctionType(declared.__code__, declared.__globals__, function.__name__, declared.__defaults__)
+        shown.__kwdefaults__ = declared.__kwdefaults__
+        result = function.__annotations__.get("return", Any)
+        shown.__annotations__ = {**declared.__annotations__, "return": result}
+        wrapper = _checked(function, shown)
+        wrapper.__wrapped__ = shown
+        return cast("Callable[P, R]", wrapper)
+
+    return decorate
+
+
+def _checked(function: Callable[..., Any], declared: Callable[..., Any]) -> Any:
+    """`function`, called with what the parameters of `declared` accept, and raising errors at the caller's line."""
+    code = declared.__code__
     plain = code.co_varnames[: code.co_argcount]
     keyword = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
     resolved: list[_Parameters] = []
@@ -65,7 +103,7 @@ def public(function: F) -> F:
     def wrapper(*args: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         if not resolved:
-            resolved.append(_Parameters(function, plain, keyword))
+            resolved.append(_Parameters(declared, plain, keyword))
         parameters = resolved[0]
         try:
             for value, parameter in zip(args, parameters.positional, strict=False):
@@ -77,12 +115,14 @@ def public(function: F) -> F:
         except PybuildError as error:
             raise error.at((capture(),)).with_traceback(None) from error.__cause__
         except TypeError as error:
-            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+            trace = error.__traceback__ if declared is function else error.__traceback__ and error.__traceback__.tb_next
+            if trace is None or trace.tb_next is not None:
                 raise
             # The call itself failed: a parameter is missing, unknown or given twice.
-            raise ArgumentError(str(error), locations=(capture(),)) from None
+            message = str(error).replace(f"{code.co_name}()", f"{function.__name__}()", 1)
+            raise ArgumentError(message, locations=(capture(),)) from None
 
-    return cast("F", wrapper)
+    return wrapper
 
 
 class _Parameters:

@@ -43,6 +43,7 @@ LAYERS: dict[str, int] = {
     "results": 8,
     "verify": 8,
     "_api": 8,
+    "_request": 8,
     "_dockerfile": 8,
     "cli": 8,
     "__init__": 8,

@@ -186,7 +186,8 @@ def _build(
 ) -> BuildResult:
     import attrs
 
-    from pybuild._api import engine_for, request_of
+    from pybuild._api import engine_for
+    from pybuild._request import request_of
     from pybuild.cli.progress import display
     from pybuild.results.result import BuildResult
 

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _form(options: argparse.Namespace) -> WireForm:
-    from pybuild._api import request_of
+    from pybuild._request import request_of
     from pybuild.engine.wire import wire_form
 
     passes = passflags.passes_of(options)

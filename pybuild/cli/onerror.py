@@ -59,21 +59,14 @@ def check(options: argparse.Namespace) -> None:
 
 
 def _command(text: str) -> tuple[str, ...]:
-    """The command of `shell:COMMAND`, split as a shell would; () for the step's own shell.
+    """The command of `shell:COMMAND`; () for the step's own shell."""
+    from pybuild.errors import ArgumentError
+    from pybuild.results.shells import parse_on_error
 
-    Example:
-        >>> _command("shell"), _command("shell:/bin/ls -l '/a b'")
-        ((), ('/bin/ls', '-l', '/a b'))
-    """
-    import shlex
-
-    kind, colon, command = text.partition(":")
-    if kind != "shell" or (colon and not command.strip()):
-        raise flags.UsageError(f'--on-error "{text}": write shell, or shell:COMMAND')
     try:
-        return tuple(shlex.split(command))
-    except ValueError as error:
-        raise flags.UsageError(f'--on-error "{text}": {error}') from None
+        return parse_on_error(text, "--on-error")
+    except ArgumentError as error:
+        raise flags.UsageError(error.message) from None
 
 
 def build(

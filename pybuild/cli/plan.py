@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    from pybuild._api import engine_for, request_of
+    from pybuild._api import engine_for
+    from pybuild._request import request_of
 
     passes = passflags.passes_of(options)
     secrets = flags.secrets(options)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Mapping, Sequence
 
-    from pybuild._api import Heads
+    from pybuild._request import Heads
     from pybuild.dsl.state import State
     from pybuild.frontend.dockerfile.inputs import Inputs
     from pybuild.frontend.dockerfile.lint import LintWarning
@@ -70,7 +70,7 @@ def load(options: argparse.Namespace, secrets: Mapping[str, SecretValue | Enviro
     """
     if dockerflags.is_dockerfile(options):
         return _dockerfile(options, secrets)
-    from pybuild._api import heads_of
+    from pybuild._request import heads_of
 
     dockerflags.refuse(options)
     buildfile, wanted = flags.load_target(options)

@@ -44,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; the exit code is that of the shell."""
-    from pybuild._api import engine_for, request_of
+    from pybuild._api import engine_for
+    from pybuild._request import request_of
     from pybuild.cli.terminal import Terminal, has_terminal
     from pybuild.engine.embedded import EmbeddedEngine
     from pybuild.errors import EngineUnavailable

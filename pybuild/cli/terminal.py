@@ -6,8 +6,10 @@ remains to say what is opened, to pass on changes of its size, and to leave it a
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Self
@@ -42,6 +44,9 @@ class Terminal:
         self._progress: Mode = progress
         self._display = ExitStack()
         self._kept = ExitStack()
+        self._handlers = ExitStack()
+        self._texts: dict[LogStream, codecs.IncrementalDecoder] = {}
+        self._resized: Callable[[], None] = lambda: None
         self.sink: ProgressSink
         self.error: ExecError | None = None
         """How the step failed that the shell was in."""
@@ -55,12 +60,18 @@ class Terminal:
         self.stdin = os.dup(0) if self._interactive or self._reads else -1
         self.stdout = os.dup(1) if self._interactive else -1
         self.sink = self._display.enter_context(display(self._progress))
+        if self._interactive and threading.current_thread() is threading.main_thread():
+            import signal  # which only the main thread may handle; elsewhere a window keeps the size that it had
+
+            handler = signal.signal(signal.SIGWINCH, lambda _signal, _frame: self._resized())
+            self._handlers.callback(signal.signal, signal.SIGWINCH, handler)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._kept.close()
+        self._handlers.close()
         self._display.__exit__(kind, error, trace)
         for fd in (self.stdin, self.stdout):
             if fd >= 0:
@@ -75,7 +86,8 @@ class Terminal:
 
             report(error)
         if self._interactive:
-            self._take_terminal(resized)
+            self._resized = resized
+            self._take_terminal()
             which, ends = f"in {_one_line(name)}", "what it changes is thrown away"
             if error is not None:
                 which, ends = "in the step that failed, as it was then", "the build ends with it"
@@ -83,13 +95,20 @@ class Terminal:
 
     def printed(self, stream: LogStream, data: bytes) -> None:
         """See Talker."""
-        out = (sys.stdout if stream == "stdout" else sys.stderr).buffer
-        out.write(data)
+        out = sys.stdout if stream == "stdout" else sys.stderr
+        raw = getattr(out, "buffer", None)
+        if raw is None:  # a notebook's, or one that keeps text
+            self._texts[stream] = decoder = self._texts.get(stream) or _decoder()
+            out.write(decoder.decode(data))
+        else:
+            out.flush()
+            raw.write(data)
         out.flush()
 
     def closed(self, code: int) -> None:
         """See Talker."""
         self.code = code
+        self._resized = lambda: None
         self._kept.close()
 
     def _end_display(self, error: ExecError | None) -> None:
@@ -99,19 +118,20 @@ class Terminal:
         else:
             self._display.__exit__(type(error), error, error.__traceback__)
 
-    def _take_terminal(self, resized: Callable[[], None]) -> None:
-        import signal
+    def _take_terminal(self) -> None:
         import termios
 
         before = termios.tcgetattr(self.stdin)
         self._kept.callback(termios.tcsetattr, self.stdin, termios.TCSADRAIN, before)
-        handler = signal.signal(signal.SIGWINCH, lambda _signal, _frame: resized())
-        self._kept.callback(signal.signal, signal.SIGWINCH, handler)
 
     @staticmethod
     def say(line: str) -> None:
         """A line for people."""
         print(line, file=sys.stderr, flush=True)
+
+
+def _decoder() -> codecs.IncrementalDecoder:
+    return codecs.getincrementaldecoder("utf-8")("replace")
 
 
 def _joined(command: tuple[str, ...]) -> str:

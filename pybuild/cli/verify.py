@@ -62,7 +62,7 @@ def _requests(
     options: argparse.Namespace, secrets: Mapping[str, SecretValue | EnvironmentSecret]
 ) -> Iterator[tuple[str, SolveRequest]]:
     """What to compare, by name: the target for each platform that is asked for."""
-    from pybuild._api import request_of
+    from pybuild._request import request_of
 
     wanted = program.load(options, secrets)
     name = wanted.name or options.file

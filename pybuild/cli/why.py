@@ -27,7 +27,8 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         TargetError: no step is called so.
     """
-    from pybuild._api import embedded, request_of
+    from pybuild._api import embedded
+    from pybuild._request import request_of
     from pybuild.engine.localbuild import Build
     from pybuild.engine.reasons import reasons
 

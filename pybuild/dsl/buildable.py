@@ -32,6 +32,8 @@ class Buildable(ABC):  # noqa: B024  # a part of State, never made alone
         allow: Sequence[str] = (),
         cache_to: Sequence[str] = (),
         cache_from: Sequence[str] = (),
+        attest: Sequence[str] = (),
+        on_error: str = "",
     ) -> BuildResult:
         """Build this state; see `pybuild.build`.
 
@@ -54,13 +56,31 @@ class Buildable(ABC):  # noqa: B024  # a part of State, never made alone
             allow=allow,
             cache_to=cache_to,
             cache_from=cache_from,
+            attest=attest,
+            on_error=on_error,
         )
 
     @property
-    def fs(self) -> FileSystem:
-        """The files of this state, which is built first if need be, silently.
+    def result(self) -> BuildResult:
+        """The result of this state, which is built first if need be, silently: its steps, logs, config and files.
 
         Each use looks anew, so that a changed local directory is seen; keep the value to look at one and the same.
+
+        Raises:
+            SolveError: a step failed.
+
+        Example:
+            >>> from pybuild import image
+            >>> tools = image("alpine").run("apk add make")
+            >>> tools.run("make all").build()  # doctest: +SKIP
+            >>> tools.result.run("make --version").ok  # doctest: +SKIP
+            True
+        """
+        return self.build(progress="quiet")
+
+    @property
+    def fs(self) -> FileSystem:
+        """The files of `result`.
 
         Raises:
             SolveError: a step failed.
@@ -70,4 +90,4 @@ class Buildable(ABC):  # noqa: B024  # a part of State, never made alone
             >>> scratch().write("/motd", "welcome").fs.read_text("/motd")  # doctest: +SKIP
             'welcome'
         """
-        return self.build(progress="quiet").fs
+        return self.result.fs

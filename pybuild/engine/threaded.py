@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from typing import Protocol
 
 from pybuild.protocols import ProgressSink, Session, SolveRequest, SolveResult
 
-Run = Callable[[SolveRequest, Session, ProgressSink, threading.Event], SolveResult]
+
+class Run(Protocol):
+    """An engine's `run`: builds, until somebody sets `cancelled`."""
+
+    def __call__(
+        self, request: SolveRequest, session: Session, sink: ProgressSink, cancelled: threading.Event | None = None
+    ) -> SolveResult: ...
 
 
 async def solve_in_thread(run: Run, request: SolveRequest, session: Session, sink: ProgressSink) -> SolveResult:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from pybuild.digest import Digest
-from pybuild.errors import ArgumentError, ExecError
+from pybuild.errors import ExecError
 from pybuild.results.logs import Log, LogKeeper, text_of
 from pybuild.results.tables import html_text
 from pybuild.shown import pretty_text
@@ -50,19 +50,20 @@ def run_in(origin: Origin, command: str | Sequence[str], *, check: bool, options
         ExecError: its exit code is not 0, and `check` is set.
         ArgumentError: it is not known what was built.
     """
-    from pybuild._api import request_for, session_for
+    from pybuild._api import session_for
+    from pybuild._request import request_of
     from pybuild.cli.progress.quiet import QuietProgress
 
-    if origin.state is None or origin.engine is None:
-        raise ArgumentError("run(): this result does not know what was built")
+    platform, state = origin.head("run()")
+    engine = origin.engine
+    assert engine is not None
     settings: dict[str, Any] = {"use_cache": False, **options}
-    step = origin.state.run(command, **settings)
+    step = state.run(command, **settings)
     keeper = LogKeeper(QuietProgress())
     code = 0
     try:
-        result = origin.engine.run(
-            request_for(step, allow=(*origin.allow, *_asked_for(settings))), origin.session or session_for(), keeper
-        )
+        request = request_of([(platform, step)], allow=(*origin.allow, *_asked_for(settings)))
+        result = engine.run(request, origin.session or session_for(), keeper)
         head = result.graph.heads[0]
         last = head.vertex.digest if head is not None else Digest("")
     except ExecError as error:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, cast, final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast, final
 
 import attrs
 
 from pybuild.digest import Digest
 from pybuild.errors import ArgumentError, EngineUnavailable
 from pybuild.llb.vertex import Graph
-from pybuild.platform import parse_platform
+from pybuild.platform import Platform, parse_platform
 from pybuild.progress import StepLog
 from pybuild.request import ExportResult, PlatformResult, Ref, SolveResult, StepResult
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pybuild.session.local import LocalSession
     from pybuild.viz.drawing import Drawing
 
+Heads: TypeAlias = "tuple[tuple[Platform, State], ...]"
 NO_FILES: Final = Ref(snapshot="")
 _DRAWN: Final = 200
 """How many steps a notebook draws; of larger graphs it shows the table."""
@@ -34,14 +35,26 @@ _DRAWN: Final = 200
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class Origin:
-    """Where a result comes from: what was built, by what, with what the client offered, and what was printed."""
+    """Where a result comes from: what was built, by what, with what the client offered, and what was printed.
+
+    Attributes:
+        heads: what was built for each platform; () where it is not known.
+        shown: which of them `fs` and `run` are about.
+    """
 
     ref: Ref = NO_FILES
     logs: Mapping[Digest, Sequence[StepLog]] = attrs.field(factory=dict[Digest, Sequence[StepLog]])
-    state: State | None = None
+    heads: Heads = ()
+    shown: int = 0
     engine: EmbeddedEngine | BuildKitEngine | None = None
     session: LocalSession | None = None
     allow: tuple[str, ...] = ()
+
+    def head(self, what: str) -> tuple[Platform, State]:
+        """What `fs` and `run` are about. Raises ArgumentError: nobody knows, and `what` cannot be done."""
+        if not self.heads or self.engine is None:
+            raise ArgumentError(f"{what}: this result does not know what was built")
+        return self.heads[self.shown]
 
 
 UNKNOWN: Final = Origin()
@@ -118,7 +131,7 @@ class BuildResult:
         return Drawing(self.graph, steps=self.results)
 
     def for_platform(self, platform: str) -> BuildResult:
-        """The same result with the files and the image config of another of its platforms; the first is shown at first.
+        """The same result for another of its platforms; files, image config and `run` are those of the first at first.
 
         Args:
             platform: such as `linux/arm64`.
@@ -135,10 +148,8 @@ class BuildResult:
         wanted = parse_platform(platform)
         for number, variant in enumerate(self.variants):
             if variant.platform == wanted:
-                state = self.origin.state if number == 0 else None
-                return attrs.evolve(
-                    self, config=variant.config, origin=attrs.evolve(self.origin, ref=variant.ref, state=state)
-                )
+                origin = attrs.evolve(self.origin, ref=variant.ref, shown=number)
+                return attrs.evolve(self, config=variant.config, origin=origin)
         known = ", ".join(str(variant.platform) for variant in self.variants)
         raise ArgumentError(
             f"for_platform(): there is no result for {wanted}",
@@ -156,7 +167,7 @@ class BuildResult:
         """
         from pybuild.results.logs import Log, text_of
 
-        chosen = list(self.results) if step is None else self._chosen(step)
+        chosen = list(self.results) if step is None else self._chosen(step, "log()")
         parts = [
             text_of(self.origin.logs[each.digest]) if each.digest in self.origin.logs else self._kept(each)
             for each in chosen
@@ -172,7 +183,7 @@ class BuildResult:
 
         return read_log(cast("EmbeddedEngine", engine).store(), step.key).decode(errors="replace")
 
-    def _chosen(self, step: str | StepResult | State) -> list[StepResult]:
+    def _chosen(self, step: str | StepResult | State, call: str) -> list[StepResult]:
         if isinstance(step, StepResult):
             wanted: Callable[[StepResult], bool] = step.__eq__
         elif isinstance(step, str):
@@ -185,7 +196,7 @@ class BuildResult:
         found = [each for each in self.results if wanted(each)]
         if not found:
             shown = ", ".join(f'"{each.name}"' for each in self.results)
-            raise ArgumentError(f"log(): this build has no step {step!r}", hint=f"there are: {shown}")
+            raise ArgumentError(f"{call}: this build has no step {step!r}", hint=f"there are: {shown}")
         return found
 
     # ---------------------------------------------------------------------------------------------------- files
@@ -231,6 +242,48 @@ class BuildResult:
         from pybuild.results.completed import run_in
 
         return run_in(self.origin, command, check=check, options=options)
+
+    def shell(
+        self,
+        step: str | StepResult | State = "",
+        *,
+        before: bool = False,
+        command: str | Sequence[str] = (),
+        user: str = "",
+        workdir: str = "",
+    ) -> int:
+        """A shell on this terminal, in the result or in one of its steps; what it changes is thrown away.
+
+        A step that ran a command is seen with that command's mounts, secrets, environment, user and directory, the
+        result as a container of the image would see it: as `pybuild shell` does it, see docs/debugging.md.
+
+        Args:
+            step: one of `steps`, a state, whose last step is meant, or what `pybuild shell TARGET@STEP` takes: a
+                number, a line (":12"), a name or a part of one; "" is the result.
+            before: as the step finds everything; otherwise as it leaves it.
+            command: run this instead: text for /bin/sh, or a list of arguments. It needs no terminal.
+            user: who runs it; the step's own user by default.
+            workdir: where, absolute; the step's own directory by default.
+
+        Returns:
+            The exit code of the shell.
+
+        Raises:
+            EngineUnavailable: there is no terminal, as in a notebook, or an engine elsewhere has the files.
+            TargetError: there is no such step, or several.
+
+        Example:
+            >>> from pybuild import image
+            >>> result = image("alpine").run("apk add make").build()  # doctest: +SKIP
+            >>> result.shell("apk add", command="ls /etc/apk")  # doctest: +SKIP
+            0
+        """
+        from pybuild.protocols import Shell
+        from pybuild.results.shells import open_shell
+
+        name = step if isinstance(step, str) else str(self._chosen(step, "shell()")[-1].digest)
+        argv = ("/bin/sh", "-c", command) if isinstance(command, str) else tuple(command)
+        return open_shell(self.origin, Shell(command=argv, user=user, workdir=workdir), step=name, before=before)
 
     # ---------------------------------------------------------------------------------------------------- shown
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pybuild import State, scratch, to_dir, to_registry
-from pybuild._api import request_for, session_for
+from pybuild._api import session_for
+from pybuild._request import request_for
 from pybuild.engine.buildkit.engine import BuildKitEngine
 from pybuild.protocols import CacheSpec, SolveResult, StepFinished, Warned
 from pybuild.remotecache.place import place_for

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from pybuild import State, local, oci_layout, scratch, to_dir
-from pybuild._api import request_for, session_for
+from pybuild._api import session_for
+from pybuild._request import request_for
 from pybuild.engine.buildkit import Address, BuildKitEngine, Client, Export, Gateway, Result, Uploads, connect
 from pybuild.engine.buildkit.gateway import refs_of
 from pybuild.errors import CapabilityError, ExecError, PybuildError, RemoteError

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from pybuild import State, local, scratch, to_dir
-from pybuild._api import request_for, session_for
+from pybuild._api import session_for
+from pybuild._request import request_for
 from pybuild.engine.buildkit import BuildKitEngine, Client, LocalDir, connect
 from pybuild.engine.buildkit.build import Build, Request
 from pybuild.engine.buildkit.export import Export, targets_of

@@ -30,7 +30,8 @@ from pybuild import (
     to_registry,
     to_tar,
 )
-from pybuild._api import request_for, session_for
+from pybuild._api import session_for
+from pybuild._request import request_for
 from pybuild.engine.buildkit.engine import BuildKitEngine
 from pybuild.engine.buildkit.gateway import Gateway
 from pybuild.errors import CapabilityError, ExecError, SecretNotFound, SolveError

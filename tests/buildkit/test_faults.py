@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from pybuild import State
-from pybuild._api import request_for, session_for
+from pybuild._api import session_for
+from pybuild._request import request_for
 from pybuild.engine.buildkit.engine import BuildKitEngine
 from pybuild.errors import EngineUnavailable, SolveError
 from pybuild.protocols import ProgressEvent, StepStarted

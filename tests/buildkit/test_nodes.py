@@ -19,7 +19,8 @@ import attrs
 import pytest
 
 from pybuild import State, build, image, oci_layout, scratch, to_dir, to_oci, to_registry, to_tar
-from pybuild._api import request_for, session_for
+from pybuild._api import session_for
+from pybuild._request import request_for
 from pybuild.engine.buildkit import SeveralNodes, connect
 from pybuild.errors import FileActionError, PybuildError, SolveError
 from pybuild.llb.vertex import Graph

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from pybuild import State, embedded, oci_layout, to_dir, to_oci
-from pybuild._api import request_for, session_for
+from pybuild._api import session_for
+from pybuild._request import request_for
 from pybuild.engine.embedded import EmbeddedEngine
 from pybuild.protocols import ProgressEvent, SolveResult, StepLog
 from tests.embedded.images import Image, read_image

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from pybuild import Output, State, image, scratch, secret, target, target_platform, to_dir, to_docker
-from pybuild._api import request_for, session_for
+from pybuild._api import session_for
+from pybuild._request import request_for
 from pybuild.errors import ExportError
 from pybuild.protocols import SolveResult
 from tests.embedded.command import command, environment

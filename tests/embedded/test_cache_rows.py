@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pybuild import State, bind, embedded, image, local, scratch
-from pybuild._api import request_for, session_for
+from pybuild._api import session_for
+from pybuild._request import request_for
 from tests.embedded.conftest import Builder, unique
 
 pytestmark = pytest.mark.engine

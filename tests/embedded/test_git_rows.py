@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pybuild import State, git, scratch
-from pybuild._api import request_for, session_for
+from pybuild._api import session_for
+from pybuild._request import request_for
 from pybuild.errors import ReferenceFormatError, SourceFetchError
 from pybuild.llb.vertex import Vertex
 from pybuild.solver.sources import SourceSet

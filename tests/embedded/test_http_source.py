@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pybuild import State, http, scratch
-from pybuild._api import request_for, session_for
+from pybuild._api import session_for
+from pybuild._request import request_for
 from pybuild.errors import SourceFetchError
 from pybuild.store.store import Store
 from tests.embedded.conftest import Builder

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from pybuild import State, bind, diff, local, merge, scratch
-from pybuild._api import request_for, session_for
+from pybuild._api import session_for
+from pybuild._request import request_for
 from pybuild.passes.pipeline import names_of
 from pybuild.store.store import Store
 from tests.embedded.conftest import Builder, unique

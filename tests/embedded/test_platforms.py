@@ -24,7 +24,8 @@ from pybuild import (
     to_registry,
     to_tar,
 )
-from pybuild._api import request_for, session_for
+from pybuild._api import session_for
+from pybuild._request import request_for
 from pybuild.errors import ArgumentError, EngineUnavailable, ExportError, PybuildError
 from pybuild.platform import host_platform, parse_platform
 from pybuild.protocols import SolveResult, StepStarted

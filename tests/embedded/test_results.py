@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from pybuild import PybuildError, State, build, embedded, oci_layout, scratch, secret
+from pybuild import (
+    PybuildError,
+    State,
+    build,
+    build_platform,
+    embedded,
+    oci_layout,
+    scratch,
+    secret,
+    target,
+    target_platform,
+)
 from pybuild.errors import ArgumentError, ExecError
 from pybuild.results.result import BuildResult
 
@@ -78,6 +89,32 @@ def test_a_command_may_have_what_its_caller_asks_for(base: State, warm_root: Pat
     assert int(result.run(interfaces, network="host").stdout) >= 1
     assert result.run(interfaces, network="none").stdout == "1\n"
     assert result.run("grep CapEff /proc/self/status", security="insecure").stdout.split()[1].endswith("ffff")
+
+
+def test_commands_in_the_result_of_each_platform(base_layout: Path, warm_root: Path) -> None:
+    @target(platforms=["linux/amd64", "linux/arm64"])
+    def app() -> State:
+        # Its programs are this machine's, so that they run here whatever is built for.
+        tools = oci_layout(base_layout, "debian:bookworm", platform=build_platform())
+        return tools.env(FOR=target_platform().architecture).run("echo $FOR > /for")
+
+    result = build(app, engine=embedded(warm_root), progress="quiet")
+    for name in ("amd64", "arm64"):
+        of_one = result.for_platform(f"linux/{name}")
+        assert of_one.run("cat /for; echo $FOR").stdout == f"{name}\n{name}\n"
+        assert of_one.fs.read_text("/for") == f"{name}\n"
+    assert result.run("cat /for").stdout == "amd64\n"
+
+
+def test_the_result_of_any_state(base: State, warm_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYBUILD_ROOT", str(warm_root))
+    first = base.env(KIND="first").run("echo said; echo 1 > /number")
+    second = first.run("rm /number")
+    assert second.result.steps[-1].name == "rm /number"
+    assert first.result.cached
+    assert first.result.log() == "said\n"
+    assert first.result.config.environment()["KIND"] == "first"
+    assert first.result.run("cat /number").stdout == "1\n"
 
 
 def test_logs_and_steps(base: State, warm_root: Path, tmp_path: Path) -> None:

@@ -96,7 +96,8 @@ def test_x8_killed_build_leaves_no_secret(base_layout: Path, tmp_path: Path) -> 
     root = tmp_path / "store"
     script = (
         "import sys; from pybuild import oci_layout, secret, embedded\n"
-        "from pybuild._api import request_for, session_for\n"
+        "from pybuild._api import session_for\n"
+        "from pybuild._request import request_for\n"
         "state = oci_layout(sys.argv[1], 'debian:bookworm').run('touch /c/up; sleep 100').mount(secret('k'), "
         "__import__('pybuild').cache('/c'))\n"
         "class Sink:\n    def emit(self, event): pass\n"

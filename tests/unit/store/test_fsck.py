@@ -79,8 +79,7 @@ SQL = {
         {("image", "half")},
     ),
     "an unfinished snapshot whose directory was lost, or not copied": (
-        "INSERT INTO snapshots (key, parent, kind, directory, flat, depth, owner, created, labels)"
-        " VALUES ('half', '', 'active', 88, 0, 1, '0123456789abcdef', 1, '{}')",
+        "INSERT INTO snapshots VALUES ('half', '', 'active', 88, 0, 1, '0123456789abcdef', 1, -1, -1, '{}')",
         {("unfinished", "half")},
     ),
     "a dead lease": ("INSERT INTO leases VALUES ('0123456789abcdef', 1, 1)", {("lease", "0123456789abcdef")}),
