@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pybuild.convert.function import Function, keyword_arguments
+from pybuild.convert.imageconfig import healthcheck_call
 from pybuild.convert.layout import Call, Code, Listing
 from pybuild.convert.literals import literal
 from pybuild.convert.mounts import mount_calls
 from pybuild.convert.texts import Texts
-from pybuild.errors import ConvertError
+from pybuild.errors import ConvertError, ReferenceFormatError
 from pybuild.frontend.dockerfile import gotext
 from pybuild.frontend.dockerfile.expand import expanded, expanded_inline
 from pybuild.frontend.dockerfile.heredoc import announced, chomped
@@ -24,7 +25,6 @@ from pybuild.frontend.dockerfile.instructions import (
     Env,
     Expose,
     Healthcheck,
-    HealthTest,
     Label,
     Maintainer,
     Onbuild,
@@ -38,10 +38,12 @@ from pybuild.frontend.dockerfile.instructions import (
 from pybuild.frontend.dockerfile.lower.args import NOT_IN_ENV
 from pybuild.frontend.dockerfile.lower.ports import parse_port
 from pybuild.frontend.dockerfile.shellwords import Lexer
+from pybuild.llb.giturl import parse_git_ref
 
 _HEREDOC = Lexer(plain_quotes=True)
 Tree = Callable[[str], str]
-"""The code of the state that a `from` names: a stage, a named context, or an image."""
+"""The code of the state that a `from` names: a stage, a named context, or an image. Of no name: of the build context,
+"" where plain paths refer to it."""
 
 
 def calls_of(command: Command, function: Function, tree: Tree) -> list[Call]:
@@ -64,6 +66,15 @@ def _expanded(command: Command, function: Function) -> Command:
     if isinstance(command, Run):
         return command  # its mounts, one by one
     return expanded_inline(expanded(command, function.expand), lambda text: function.expand(text, _HEREDOC))
+
+
+def _is_fetched(source: str) -> bool:
+    """Whether what ADD names is a download or a repository, rather than a path of the context."""
+    try:
+        ref = parse_git_ref(source)
+    except ReferenceFormatError:
+        return True
+    return (ref is not None and not ref.looks_local) or source.startswith(("http://", "https://"))
 
 
 def _arg(command: Arg, function: Function) -> list[Call]:
@@ -114,7 +125,7 @@ class _Converter:
             case Expose():
                 return [Call("expose", self._ports(command))]
             case Healthcheck():
-                return [_healthcheck(command.health)]
+                return [healthcheck_call(command.health)]
             case Maintainer():
                 return [Call("author", [literal(command.maintainer)])]
             case Onbuild():
@@ -206,28 +217,10 @@ class _Converter:
         shown = self._texts.code(path)
         if isinstance(command, Copy) and command.source_stage:
             return f"{self._tree(command.source_stage)}.path({shown})"
-        return shown
-
-
-def _healthcheck(health: HealthTest) -> Call:
-    kind, *rest = health.test
-    if kind == "NONE":
-        shown = "None"
-    elif kind == "CMD-SHELL":
-        shown = literal(rest[0])
-    else:
-        shown = f"[{', '.join(map(literal, rest))}]"
-    call = Call("healthcheck", [shown])
-    for name in ("interval", "timeout", "start_period", "start_interval"):
-        value: int = getattr(health, name)
-        call.add(name, literal(_duration(value)) if value else None)
-    return call.add("retries", str(health.retries) if health.retries else None)
-
-
-def _duration(nanoseconds: int) -> str:
-    from pybuild.frontend.dockerfile.lower.gojson import duration
-
-    return duration(nanoseconds).replace("m0s", "m").replace("h0m", "h")
+        if isinstance(command, Add) and _is_fetched(path):
+            return shown
+        context = self._tree("")
+        return f"{context}.path({shown})" if context else shown
 
 
 __all__ = ["calls_of", "gotext"]

@@ -111,19 +111,33 @@ def _broken(items: Sequence[Code], start: str, stop: str, indent: str, lead: str
 
 def returned(first: Call | str, calls: Sequence[Call]) -> list[str]:
     """The lines of `return ...` with a chain."""
+    return chained("return ", first, calls, _STEP)
+
+
+def chained(lead: str, first: Call | str, calls: Sequence[Call], indent: str) -> list[str]:
+    """The lines of a statement with a chain, on one if it fits.
+
+    Args:
+        lead: what stands before the chain, such as `return `.
+        first: what it starts with.
+        calls: of the chain.
+        indent: of the statement.
+    """
     start = first if isinstance(first, Call) else None
     shown = start.line if start is not None else str(first)
-    short = _STEP + "return " + shown + "".join(f".{call.line}" for call in calls)
+    short = indent + lead + shown + "".join(f".{call.line}" for call in calls)
     commented = any(call.comments for call in calls)
     if not commented and len(short) <= WIDTH and "\n" not in short:
         return [short]
-    inner = _STEP * 2
+    if start is not None and not calls:
+        return call_lines(start, indent, lead)
+    inner = indent + _STEP
     if start is None and calls and not calls[0].comments:
         head, calls = call_lines(calls[0], inner, f"{shown}."), calls[1:]
     else:
         head = call_lines(start, inner) if start is not None else [inner + shown]
     body = [line for call in calls for line in call_lines(call, inner, ".")]
-    return [f"{_STEP}return (", *head, *body, f"{_STEP})"]
+    return [f"{indent}{lead}(", *head, *body, f"{indent})"]
 
 
 def signature(name: str, parameters: Iterable[str]) -> list[str]:

@@ -40,7 +40,9 @@ def _as_text(flag: str, function: Function, tree: Callable[[str], str]) -> Call:
     text = ",".join(_quoted(key + equals + function.expand(value)) for key, equals, value in pairs)
     call = Call("mount", [function.texts.code(text)])
     stage = source_only(flag).source_stage
-    return call.add("source", tree(stage) if stage else None)
+    is_bind = not any(key.lower() == "type" and value != "bind" for key, _, value in pairs)
+    source = tree(stage) if stage else tree("") if is_bind else ""
+    return call.add("source", source or None)
 
 
 def _quoted(field: str) -> str:
@@ -77,6 +79,8 @@ class _Mounts:
         if mount.source_stage:
             whole = path in ("/", ".")
             source = self._tree(mount.source_stage) + ("" if whole else f".path({self._texts.code(path)})")
+        elif context := self._tree(""):
+            source = context if path in ("/", ".") else f"{context}.path({self._texts.code(path)})"
         else:
             source = self._texts.code(path if mount.source else ".")
         call = Call("bind", [source, self._texts.path(mount.target)])

@@ -7,8 +7,8 @@ import keyword
 import re
 
 HELPERS = (
-    "State", "bind", "build_platform", "cache", "document", "dockerfile", "expand", "image", "local", "mount",
-    "scratch", "secret", "ssh", "target", "target_platform", "tmpfs",
+    "State", "bind", "build_platform", "cache", "document", "dockerfile", "expand", "git", "http", "image", "local",
+    "mount", "oci_layout", "scratch", "secret", "ssh", "target", "target_platform", "tmpfs",
 )  # fmt: skip
 """What a written Buildfile imports from pybuild."""
 RESERVED = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *HELPERS, "base"})

@@ -9,9 +9,11 @@ from pathlib import Path
 import attrs
 
 from pybuild.convert.arguments import arguments_of
+from pybuild.convert.around import Around, Lookups
+from pybuild.convert.contexts import WrittenContexts
 from pybuild.convert.function import DEFAULT_PATH, Function
 from pybuild.convert.instructions import calls_of
-from pybuild.convert.layout import Call, call_lines, docstring, imports, returned, signature
+from pybuild.convert.layout import Call, call_lines, docstring, imports, line_of, returned, signature
 from pybuild.convert.literals import literal
 from pybuild.convert.names import Names, identifier
 from pybuild.convert.texts import Texts
@@ -20,6 +22,8 @@ from pybuild.frontend.dockerfile.dialect import dialect_in
 from pybuild.frontend.dockerfile.dockerfile import parse, parse_trigger
 from pybuild.frontend.dockerfile.includes import directory_library
 from pybuild.frontend.dockerfile.instructions import Command, Copy, Onbuild, Run, Stage
+from pybuild.frontend.dockerfile.lower import platforms
+from pybuild.frontend.dockerfile.lower.paths import working_dir
 from pybuild.frontend.dockerfile.lower.values import stage_index
 from pybuild.frontend.dockerfile.shellwords import Lexer
 
@@ -28,13 +32,15 @@ _UNNAMED = ("app", "final")
 """What the last stage is called where it has no name."""
 
 
-def buildfile_text(data: bytes, *, file: str = "Dockerfile", target: str = "") -> str:
+def buildfile_text(data: bytes, *, file: str = "Dockerfile", target: str = "", around: Around | None = None) -> str:
     r"""The Buildfile that makes the same graphs as a Dockerfile.
 
     Args:
         data: the Dockerfile.
         file: what it is called, for errors; what it includes is read from its directory.
         target: the stage that is built by default; the last one when empty.
+        around: the build that the Dockerfile belongs to. Without it, the build context is the directory that the
+            Buildfile will stand in, and no images are looked up.
 
     Raises:
         FrontendError: the Dockerfile is wrong.
@@ -50,7 +56,7 @@ def buildfile_text(data: bytes, *, file: str = "Dockerfile", target: str = "") -
             return image("alpine").run("apk add make")
         <BLANKLINE>
     """
-    return _Program(data, file, target).text()
+    return _Program(data, file, target, around).text()
 
 
 @attrs.define(eq=False)
@@ -64,16 +70,21 @@ class _Planned:
 
 
 class _Program:
-    def __init__(self, data: bytes, file: str, target: str) -> None:
+    def __init__(self, data: bytes, file: str, target: str, around: Around | None) -> None:
         self._file = file
-        dialect = dialect_in(data)
-        self._dockerfile = parse(data, file=file, dialect=dialect, library=directory_library(Path(file)))
+        dialect = dialect_in(data) if around is None else around.build.dialect
+        library = directory_library(Path(file)) if around is None else around.build.library()
+        self._dockerfile = parse(data, file=file, dialect=dialect, library=library)
         self._lines = data.decode("utf-8", "replace").splitlines()
         self._texts = Texts()
         self._lexer = Lexer(escape=self._dockerfile.escape)
         self._arguments = arguments_of(self._dockerfile, dialect)
         self._stages: list[_Planned] = []
         self._target = target
+        self._around = around
+        self._contexts = WrittenContexts(around, self._texts)
+        self._lookups = Lookups(around)
+        self._actual = None if around is None else around.actual(self._dockerfile, self._lexer)
         self._plan()
 
     # ------------------------------------------------------------------------------------------------------- planning
@@ -100,11 +111,13 @@ class _Program:
             )
             self._stages.insert(0, _Planned(stage, function))
         taken = frozenset(planned.function.name for planned in self._stages)
+        self._contexts.reserve(taken)
         for planned in self._stages:
             planned.function.locals = Names(taken)
 
     def _named(self, name: str, before: int) -> _Planned | None:
         """The stage that a FROM or `from` means: the last one of that name."""
+        name = self._contexts.stand_in(name) or name
         found = [each for each in self._stages[:before] if each.stage.name and each.stage.name == name.lower()]
         return found[-1] if found else None
 
@@ -117,7 +130,10 @@ class _Program:
         bodies = [self._function_lines(planned, default=planned is wanted) for planned in self._stages]
         helpers = {"State", "target", *self._texts.helpers}
         head = [*self._header(), *imports(helpers)]
-        return "\n\n\n".join("\n".join(lines) for lines in [head, *bodies]) + "\n"
+        constants = self._contexts.lines()
+        head += ["", *constants] if constants else []
+        parts = [head, *self._contexts.functions(), *bodies]
+        return "\n\n\n".join("\n".join(lines) for lines in parts) + "\n"
 
     def _default(self) -> _Planned:
         if not self._target:
@@ -130,8 +146,10 @@ class _Program:
     def _write_stage(self, number: int, planned: _Planned) -> None:
         function, stage = planned.function, planned.stage
         base = function.expand_global(stage.base)
+        if self._replace(planned):
+            return
         self._start(number, planned, base)
-        for command in self._commands(planned):
+        for command in self._commands(number, planned):
             try:
                 self._add(number, planned, command)
             except PybuildError as error:
@@ -139,9 +157,7 @@ class _Program:
         if function.uses_base:
             assert not isinstance(function.first, str) or function.first
             first = function.first
-            at = 0
             shown = call_lines(first, "", "base = ") if isinstance(first, Call) else [f"base = {first}"]
-            function.head[at:at] = []
             function.head = self._with_base(function.head, shown)
             function.first = "base"
 
@@ -172,14 +188,42 @@ class _Program:
             function.base_env = False
             function.env["PATH"] = DEFAULT_PATH
             return
-        self._texts.helpers.add("image")
-        call = Call("image", [self._texts.code(base)])
-        if stage.platform:
-            call.add("platform", self._texts.code(function.expand_global(stage.platform)))
-        function.first = call
+        asked = self._texts.code(function.expand_global(stage.platform)) if stage.platform else ""
+        context = None
+        if self._actual is not None:
+            platform = platforms.parse(self._actual(stage.platform)) if stage.platform else None
+            context = self._contexts.named(self._actual(stage.base), platform, asked)
+        if context is not None:
+            function.first = context
+        else:
+            self._texts.helpers.add("image")
+            function.first = Call("image", [self._texts.code(base)]).add("platform", asked or None)
+        self._add_config(number, function)
 
-    def _commands(self, planned: _Planned) -> list[Command]:
-        """The instructions of a stage after the triggers of the stage that it is based on."""
+    def _replace(self, planned: _Planned) -> bool:
+        """Whether a context stands for a whole stage, which then is all that its function returns."""
+        name = planned.stage.name
+        context = self._contexts.named(name) if name and not self._contexts.stand_in(name) else None
+        if context is None:
+            return False
+        planned.function.first = context
+        return True
+
+    def _add_config(self, number: int, function: Function) -> None:
+        """What has to be said of the image that a stage is based on: a relative directory counts twice in BuildKit."""
+        image = self._lookups.base(number)
+        if image is None:
+            return
+        if image.working_dir and not image.working_dir.startswith("/") and image.os != "windows":
+            directory = working_dir(image.working_dir, image.working_dir, image.os)
+            comments = [f'the relative WORKDIR "{image.working_dir}" of the image']
+            function.calls += [Call("workdir", [literal(directory)], comments), Call("without_history")]
+
+    def _commands(self, number: int, planned: _Planned) -> list[Command]:
+        """The instructions of a stage after the triggers of what it is based on."""
+        found = self._lookups.commands(number)
+        if found is not None:
+            return list(found)
         triggers: list[Command] = []
         if planned.base is not None:
             lines = planned.stage.lines
@@ -202,6 +246,8 @@ class _Program:
         function.calls += calls
 
     def _tree(self, number: int, function: Function, name: str, *, numbered: bool, run: bool) -> str:
+        if not name:
+            return self._contexts.main()
         index = stage_index(name) if numbered else None
         found = self._stages[index] if index is not None else self._named(name, number)
         if found is not None:
@@ -209,6 +255,9 @@ class _Program:
         if name == "scratch":
             self._texts.helpers.add("scratch")
             return "scratch()"
+        context = self._contexts.named(name)
+        if context is not None:
+            return line_of(context)
         self._texts.helpers.add("image")
         return f"image({self._texts.code(name)})"
 

@@ -17,6 +17,7 @@ from unittest import mock
 import attrs
 
 from pybuild.convert import buildfile_text
+from pybuild.convert.around import Around
 from pybuild.dsl import context
 from pybuild.dsl.buildfile import load_buildfile
 from pybuild.dsl.platforms import building_for
@@ -33,6 +34,7 @@ from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Edge, Graph, Vertex
 from pybuild.oci.imageconfig import dump_image_config, parse_image_config
 from pybuild.passes.pipeline import run_passes
+from pybuild.passes.resolve import resolve
 from pybuild.platform import Platform
 from pybuild.protocols import PassContext, SourceMetadata
 from tests.wire.dockerfiles import FakeHost
@@ -51,6 +53,8 @@ class FakeLookup:
         """See protocols.MetadataResolver."""
         op = vertex.op
         assert isinstance(op, SourceOp)
+        if op.scheme not in ("docker-image", "oci-layout"):
+            return SourceMetadata(identifier=op.identifier)
         reference = self.pinned.get(op.reference, op.reference)
         found = answer(self.resolver, reference, platform, self.native)
         pinned = op.identifier if "@" in op.reference else f"{op.identifier}@{found.digest}"
@@ -85,7 +89,11 @@ def _differences(
     dialect = attrs.evolve(dialect_in(dockerfile), labs=case.get("labs", False))
     build = DockerfileBuild(options, host, dockerfile=dockerfile, dialect=dialect)
     results = build.lower()
-    text = buildfile_text(dockerfile, target=options.get("target", ""))
+    local = {value.partition(":")[2] for value in options.values() if value.startswith("local:")}
+    for name in local:
+        (scratch / name).mkdir()
+        (scratch / name / ".dockerignore").write_text(case.get("context_dockerignore", {}).get(name, ""))
+    text = buildfile_text(dockerfile, target=options.get("target", ""), around=Around(build=build))
     (scratch / "Buildfile.py").write_text(text)
     ignore = case.get("dockerignore")
     if ignore is not None:
@@ -95,7 +103,11 @@ def _differences(
         platform = result.platform or native
         lookup = FakeLookup(resolver, native)
         wire = MarshalOptions(platform=platform, caps=host.capabilities)
-        expected = marshal(result.head, wire)
+        # The images that contexts name are looked up for a solve, as the engine does with every graph.
+        solved = run_passes(
+            Graph([result.head]), PassContext(platform=platform, resolver=FakeLookup(resolver, native)), (resolve,)
+        )
+        expected = marshal(solved, wire)
         with context.looking_up(lookup), building_for(platform), running_on(native):
             state = _state(scratch, options)
             graph = run_passes(Graph([state.head]), PassContext(platform=platform, resolver=lookup))

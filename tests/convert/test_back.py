@@ -30,7 +30,6 @@ DIFFERENT = {
 }
 #: Cases that have no equivalent.
 REFUSED = {
-    "add_git_query",
     "add_link_http",
     "copy_from_scratch",
     "copy_heredoc",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
 from pybuild.convert.dockerfile.stages import cache_owner, is_document
 from pybuild.llb.files import UNSET_MODE, UNSET_TIME, CopyAction, FileAction, MkdirAction, MkfileAction, Owner, UserName
+from pybuild.llb.giturl import clean_subdir
 from pybuild.llb.meta import NetMode, SecurityMode
 from pybuild.llb.mounts import NO_OUTPUT, BindMount, CacheMount, Mount, SecretMount, Sharing, SshMount, TmpfsMount
 from pybuild.llb.ops import ExecOp, FileOp, MergeOp, SourceOp
@@ -253,10 +254,9 @@ class Translator:
         word, flags = "COPY", _copy_flags(first)
         if isinstance(op, SourceOp) and op.scheme in ("http", "https", "git"):
             options = dict(op.attrs)
-            if "git.skipsubmodules" in options or "git.mtime" in options:
-                raise NoEquivalent("git(submodules=False) and git(mtime=...) in copy()")
-            address = options.get("git.fullurl", op.identifier)
-            address += ("#" + op.identifier.partition("#")[2]) if "#" in op.identifier else ""
+            if "git.mtime" in options:
+                raise NoEquivalent("git(mtime=...) in copy()")
+            address = _repository(op.identifier, options) if op.scheme == "git" else op.identifier
             checksum = options.get("http.checksum") or options.get("git.checksum")
             flags += [f"--checksum={checksum}"] if checksum else []
             flags += ["--keep-git-dir"] if options.get("git.keepgitdir") else []
@@ -274,6 +274,19 @@ class Translator:
         if first.required_paths:
             flags.append("--parents")
         return " ".join([word, *flags, _paths([*sources, first.dest])])
+
+
+def _repository(identifier: str, options: Mapping[str, str]) -> str:
+    """A repository as ADD takes it: with a query where a fragment does not say it."""
+    fragment = identifier.partition("#")[2]
+    ref, _, subdir = fragment.partition(":")
+    switches = {"submodules=false": "git.skipsubmodules", "fetch-by-commit=true": "git.fetchbycommit"}
+    query = [text for text, name in switches.items() if name in options]
+    address = options["git.fullurl"]
+    if not query and subdir in ("", clean_subdir(subdir)):
+        return f"{address}#{fragment}" if fragment else address
+    query = [*([f"ref={ref}"] if ref else []), *([f"subdir={subdir}"] if subdir else []), *query]
+    return f"{address}?{'&'.join(query)}"
 
 
 def _paths(paths: Sequence[str]) -> str:

@@ -86,13 +86,17 @@ class DockerfileBuild:
             return error
         return None
 
-    def lowered(self) -> Lowered:
-        """The target stage for the outline; the rules are not looked at.
+    def lowered(self, platform: Platform | None = None, *, all_stages: bool = False) -> Lowered:
+        """The stages as they are lowered, for the outline and for conversions; the rules are not looked at.
+
+        Args:
+            platform: what to build for; None for what the worker is.
+            all_stages: look at stages that nothing needs, too.
 
         Raises:
             FrontendError: as `lower`.
         """
-        return self._lower(None, self._linter(report=False))
+        return self._lower(platform, self._linter(report=False), all_stages=all_stages)
 
     def library(self) -> Library:
         """Where INCLUDE reads from."""

@@ -118,6 +118,26 @@ class Contexts:
         """Whether the context is a directory of the client: only then `.dockerignore` counts."""
         return self._remote is None and self._input_context is None
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether the context is a git repository or a download."""
+        return self._remote is not None
+
+    @property
+    def is_single_file(self) -> bool:
+        """Whether the context is a download that is no archive: a Dockerfile."""
+        return self._remote is not None and bool(self._remote.filename)
+
+    @property
+    def keep_git_dir(self) -> bool:
+        """Whether the context keeps its `.git` though its address does not say so."""
+        return bool(truth(self.options.raw.get("build-arg:BUILDKIT_CONTEXT_KEEP_GIT_DIR", "")))
+
+    @property
+    def mtime(self) -> str:
+        """The times of the context's files where its address says none: `commit`, or "" for those of the checkout."""
+        return "commit" if self.options.raw.get("build-arg:SOURCE_DATE_EPOCH") else ""
+
     def main(self, follow: Callable[[], Sequence[str]] = tuple) -> Output:
         """The build context.
 
@@ -184,9 +204,7 @@ class Contexts:
     def _detect(self) -> _Remote | None:
         raw = self.options.raw
         address = raw.get(raw.get("contextkey", "context"), "")
-        keep = truth(raw.get("build-arg:BUILDKIT_CONTEXT_KEEP_GIT_DIR", ""))
-        mtime = "commit" if raw.get("build-arg:SOURCE_DATE_EPOCH") else ""
-        found = git_context(address, keep_git_dir=bool(keep), mtime=mtime)
+        found = git_context(address, keep_git_dir=self.keep_git_dir, mtime=self.mtime)
         if found is not None:
             remote = _Remote(found, found, source=found)
         elif _HTTP.match(address):
