@@ -9,6 +9,7 @@
      |   |- TargetError            unknown target, cycle between targets, wrong arguments
      |- FrontendError
      |   |- DockerfileSyntaxError | InstructionError | BuildfileError
+     |- ConfigError                the user's configuration file
      |- EngineError
      |   |- EngineUnavailable | CapabilityError | RemoteError | NotAllowed
      |- SolveError
@@ -36,7 +37,7 @@ EXIT_ENGINE_UNAVAILABLE, EXIT_INTERNAL, EXIT_TRANSIENT, EXIT_INTERRUPTED = 69, 7
 EXIT_CODES: Final = {
     EXIT_OK: "it worked",
     EXIT_STEP_FAILED: "a step, a source or an output failed",
-    EXIT_USAGE: "the command line is wrong",
+    EXIT_USAGE: "the command line, or the configuration file, is wrong",
     EXIT_DEFINITION: "the Buildfile or Dockerfile is wrong",
     EXIT_ENGINE_UNAVAILABLE: "the engine cannot do this here; the message says what is missing",
     EXIT_INTERNAL: "a bug in pybuild",
@@ -166,6 +167,13 @@ class BuildfileError(FrontendError):
     """A Buildfile.py is missing, or raised while it was loaded."""
 
     code = "buildfile"
+
+
+class ConfigError(PybuildError):
+    """The configuration file is wrong; the location is the line in it."""
+
+    code = "config"
+    exit_code = EXIT_USAGE
 
 
 class EngineError(PybuildError):

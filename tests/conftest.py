@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -14,6 +15,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # What a shell starts in the background ignores interrupts, and so would every program that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# Nobody's own configuration, and no processes beside those of a test: what collects without being asked has tests that
+# say so.
+os.environ["PYBUILD_GC"] = "off"
+os.environ["PYBUILD_CONFIG"] = os.devnull
 
 
 @pytest.fixture(scope="session")

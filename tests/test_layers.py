@@ -20,6 +20,8 @@ LAYERS: dict[str, int] = {
     "patterns": 0,
     "ignorefile": 0,
     "pairs": 0,
+    "quantities": 0,
+    "configfile": 0,
     "oci": 1,
     "llb": 2,
     "progress": 3,

@@ -331,17 +331,10 @@ def add_format(parser: argparse.ArgumentParser) -> None:
 
 
 def size(count: float) -> str:
-    """Bytes for people, in decimal units as docker prints them.
+    """Bytes for people; see `quantities.size_text`."""
+    from pybuild.quantities import size_text
 
-    Example:
-        >>> size(0), size(1500), size(12_345_678)
-        ('0B', '1.5kB', '12.35MB')
-    """
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.4g}{unit}"
-        count /= 1000
-    return f"{count:.4g}TB"
+    return size_text(count)
 
 
 def parse_size(text: str) -> int:
@@ -354,13 +347,12 @@ def parse_size(text: str) -> int:
         >>> parse_size("1.5kB"), parse_size("1KiB"), parse_size("7")
         (1500, 1024, 7)
     """
-    import re
+    from pybuild.quantities import parse_size
 
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", text.strip().lower())
-    if match is None:
-        raise UsageError(f'"{text}" is not a size', hint="write 500MB or 10GiB")
-    base = 1024 if match[3] else 1000
-    return int(float(match[1]) * base ** (" kmgt".index(match[2]) if match[2] else 0))
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise UsageError(str(error), hint="write 500MB or 10GiB") from None
 
 
 def parse_duration(text: str) -> float:
@@ -373,12 +365,12 @@ def parse_duration(text: str) -> float:
         >>> parse_duration("1h30m"), parse_duration("45s")
         (5400.0, 45.0)
     """
-    import re
+    from pybuild.quantities import parse_duration
 
-    units = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-    if not re.fullmatch(r"(?:\d+(?:\.\d+)?[dhms])+", text):
-        raise UsageError(f'"{text}" is not a time span', hint="write 24h, 90m or 1h30m")
-    return sum(float(number) * units[unit] for number, unit in re.findall(r"([\d.]+)([dhms])", text))
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(str(error), hint="write 24h, 90m or 1h30m") from None
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = (), width: int = 0) -> str:
@@ -406,7 +398,11 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = (), width: int =
 
 def print_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
     """Print a table; on a terminal, lines end at its edge."""
+    print(table(rows, right, terminal_width()))
+
+
+def terminal_width() -> int:
+    """The columns of the terminal that standard output is; 0 when it is none."""
     import shutil
 
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-    print(table(rows, right, width))
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0

@@ -31,6 +31,7 @@ from pybuild.protocols import (
     SolveResult,
 )
 from pybuild.solver.plan import as_plan
+from pybuild.store.gcstate import is_due, settle
 from pybuild.store.root import default_root
 from pybuild.store.store import Store
 
@@ -101,6 +102,7 @@ class EmbeddedEngine:
             EngineUnavailable: this host lacks something; the hint says what.
             NotAllowed: a step wants more than a sandbox.
             ExportError: an output cannot hold what the build makes.
+            ConfigError: the configuration file is wrong.
         """
         require_linux()
         check_allowed(request.graph, request.allow)
@@ -112,8 +114,26 @@ class EmbeddedEngine:
             from pybuild.exporter.several import check_outputs
 
             check_outputs(request)
-        started = time.time()
         store = Store.open(self.root)
+        settle(store.root)
+        try:
+            return self._run(store, request, session, sink, cancelled or threading.Event(), talker)
+        finally:
+            if is_due(store):
+                from pybuild.engine.collector import start_collecting
+
+                start_collecting(store.root)
+
+    def _run(
+        self,
+        store: Store,
+        request: SolveRequest,
+        session: Session,
+        sink: ProgressSink,
+        cancelled: threading.Event,
+        talker: Talker | None,
+    ) -> SolveResult:
+        started = time.time()
         with store.leases.lease() as lease:
             build = Build(store, request, session)
             build.plan(learn=True)
@@ -130,7 +150,7 @@ class EmbeddedEngine:
         from pybuild.engine.workerprocess import run_worker
 
         start = self._start(request, build)
-        done = run_worker(start, session, sink, cancelled or threading.Event(), talker)
+        done = run_worker(start, session, sink, cancelled, talker)
         if done is None:
             raise InternalError("the worker process made nothing")
         return done

@@ -9,11 +9,11 @@ a crash in between leaves files without rows, and those are cleaned away next ti
 from __future__ import annotations
 
 import contextlib
-import heapq
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,16 +21,20 @@ from typing import TYPE_CHECKING
 import attrs
 
 from pybuild.errors import NotFound
+from pybuild.store.candidates import Planned, chosen, in_order, plan, total_size
+from pybuild.store.disk import disk_of
+from pybuild.store.gcpolicy import Limits, Rule, Space
 from pybuild.store.leftovers import leftovers, rowless
+from pybuild.store.recordfilter import parse_pairs
 from pybuild.store.snapshots import Row
 from pybuild.store.treecopy import remove_tree
 from pybuild.store.usage import (
     Owners,
     UsageRecord,
+    blobs_of_snapshots,
     cache_mount_id,
     digest_of_record,
     labelled_content,
-    matches,
     usage,
 )
 
@@ -38,15 +42,16 @@ if TYPE_CHECKING:
     from pybuild.store.store import Store
 
 _BATCH = 10
-_EXPLAINED_SECONDS = 7 * 24 * 3600.0
+_FOREVER = float("inf")
 
 
 @attrs.frozen(kw_only=True)
 class PruneResult:
-    """What was removed, and how many bytes that freed."""
+    """What was removed, how many bytes that freed, and how many are left in the store."""
 
     freed: int
     removed: tuple[UsageRecord, ...]
+    left: int = 0
 
 
 class GarbageCollector:
@@ -58,7 +63,7 @@ class GarbageCollector:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._wanted: tuple[int, set[str]] | None = None
+        self._wanted: tuple[int, Counter[str]] | None = None
 
     def usage(self) -> list[UsageRecord]:
         """Everything in the store, least recently used first."""
@@ -73,46 +78,77 @@ class GarbageCollector:
         older_than: timedelta | None = None,
         report: Callable[[UsageRecord], None] | None = None,
     ) -> PruneResult:
-        """Remove what is not in use.
+        """Remove what is not in use: `collect` with one rule.
 
         Args:
             all: also snapshots that share their layer with another one, which frees little, and what is remembered of
                 local directories and of builds; of those of the last week only with a filter for them.
-            filters: only records that pass them (see `usage.matches`).
-            keep_bytes: stop once the store is no larger than this.
+            filters: only records that pass them (see `recordfilter.py`).
+            keep_bytes: stop once the store is no larger than this; 0 is no limit.
             older_than: only what was not used for this long.
             report: told of each record as it goes.
 
         Raises:
             StoreError: a filter is not known.
         """
+        rule = Rule(
+            all=all,
+            filters=(parse_pairs(filters),) if filters else (),
+            keep_seconds=older_than.total_seconds() if older_than is not None else 0.0,
+            limits=Limits(max_used=Space(keep_bytes or 0)),
+        )
+        return self.collect([rule], report=report)
+
+    def collect(
+        self, rules: Sequence[Rule], *, report: Callable[[UsageRecord], None] | None = None, until: float = _FOREVER
+    ) -> PruneResult:
+        """Apply rules one after the other, after what dead processes left.
+
+        Args:
+            rules: what may go.
+            report: told of each record as it goes.
+            until: stop then, as `time.monotonic` counts; what is left is for the next time.
+        """
         self.clean()
+        removed: list[tuple[UsageRecord, int]] = []
         records = usage(self._store)
-        over = sum(record.size for record in records) - keep_bytes if keep_bytes is not None else None
-        deadline = time.time() - older_than.total_seconds() if older_than is not None else None
-        chosen: set[tuple[str, str]] = {
-            (record.kind, record.id)
-            for record in records
-            if matches(record, filters or {})
-            and not record.in_use
-            and (deadline is None or record.last_used <= deadline)
-            and (all or not (record.kind == "record" or (record.kind == "snapshot" and record.shared)))
-            and not (record.kind == "record" and not filters and _explains(record))
-        }
-        removed: list[UsageRecord] = []
-        freed = 0
-        self._wanted = None
-        order = _leaves_first(records, chosen)
-        while over is None or freed < over:
-            batch = _take(order, None if over is None else over - freed)
-            if not batch:
-                break
-            for record, size in self._remove_batch(batch):
-                removed.append(record)
-                freed += size
+        left, seen = total_size(records), 0
+        for rule in rules:
+            if len(removed) > seen:
+                records, seen = usage(self._store), len(removed)
+                left = total_size(records)
+            for record, size in self._apply(rule, records, left, until):
+                removed.append((record, size))
                 if report is not None:
                     report(record)
-        return PruneResult(freed=freed, removed=tuple(removed))
+        left -= sum(size for _, size in removed[seen:])
+        freed = sum(size for _, size in removed)
+        return PruneResult(freed=freed, removed=tuple(record for record, _ in removed), left=max(left, 0))
+
+    def plan(self, rules: Sequence[Rule], records: Sequence[UsageRecord] | None = None) -> list[Planned]:
+        """What `collect` would remove now.
+
+        Args:
+            rules: what may go.
+            records: what `usage` said, when that is known.
+        """
+        known = self.usage() if records is None else records
+        return plan(known, rules, blobs_of_snapshots(self._store), disk_of(self._store.root))
+
+    def _apply(
+        self, rule: Rule, records: Sequence[UsageRecord], used: int, until: float
+    ) -> Iterator[tuple[UsageRecord, int]]:
+        keep = rule.limits.keep_bytes(used, disk_of(self._store.root))
+        self._wanted = None
+        order = in_order(records, chosen(records, rule, time.time()), blobs_of_snapshots(self._store))
+        freed = 0
+        while (keep is None or used - freed > keep) and time.monotonic() < until:
+            batch = _take(order, None if keep is None else used - freed - keep)
+            if not batch:
+                return
+            for record, size in self._remove_batch(batch):
+                freed += size
+                yield record, size
 
     def clean(self) -> None:
         """Remove what dead processes left behind: leases, unfinished files and snapshots, lock files."""
@@ -192,8 +228,8 @@ class GarbageCollector:
                         numbers += found
                         gone.append((record, record.size if found or record.mutable else 0))
             blobs = [record for record in batch if record.kind == "content"]
-            wanted = self._wanted_blobs(connection) if blobs else set[str]()
-            deleted = [r for r in blobs if r.id not in wanted and self._delete_blob(connection, r)]
+            wanted = self._wanted_blobs(connection) if blobs else Counter[str]()
+            deleted = [r for r in blobs if wanted[r.id] <= 0 and self._delete_blob(connection, r)]
             gone += [(record, record.size) for record in deleted]
         store.snapshots.discard(numbers)
         yield from gone
@@ -206,14 +242,14 @@ class GarbageCollector:
                 (store.root / record.id).unlink(missing_ok=True)
                 yield record, record.size
 
-    def _wanted_blobs(self, connection: sqlite3.Connection) -> set[str]:
-        """Blobs that belong to snapshots or images; read again only when another process has written meanwhile.
+    def _wanted_blobs(self, connection: sqlite3.Connection) -> Counter[str]:
+        """How many snapshots and images want each blob; read again only when another process has written meanwhile.
 
-        What this process removes since makes the answer smaller, and blobs come last.
+        What this process removes is taken off as it goes.
         """
         version = int(connection.execute("PRAGMA data_version").fetchone()[0])
         if self._wanted is None or self._wanted[0] != version:
-            self._wanted = version, labelled_content(self._store) | self._store.images.blobs()
+            self._wanted = version, labelled_content(self._store) + Counter(self._store.images.blobs())
         return self._wanted[1]
 
     def _delete_snapshot(self, connection: sqlite3.Connection, record: UsageRecord) -> tuple[int, ...] | None:
@@ -221,6 +257,8 @@ class GarbageCollector:
         if row is None or row.kind != "committed" or _is_referred(connection, record.id):
             return None
         self._store.cache.forget_snapshot(connection, record.id)
+        if self._wanted is not None:
+            self._wanted[1].subtract(value for _, value in row.labels)
         return self._store.snapshots.delete_row(connection, row)
 
     def _delete_blob(self, connection: sqlite3.Connection, record: UsageRecord) -> bool:
@@ -267,11 +305,6 @@ def prune(
     return store.gc.prune(all=all, filters=filters, keep_bytes=keep_bytes, older_than=older_than, report=report)
 
 
-def _explains(record: UsageRecord) -> bool:
-    """Whether it tells of a build of late: it is small, and says after a prune why everything runs again."""
-    return record.id.startswith("builds/") and time.time() - record.last_used < _EXPLAINED_SECONDS
-
-
 def _is_referred(connection: sqlite3.Connection, key: str) -> bool:
     """Whether a child, or any lease (dead ones were swept), refers to a snapshot."""
     query = """
@@ -282,44 +315,6 @@ def _is_referred(connection: sqlite3.Connection, key: str) -> bool:
     LIMIT 1
     """
     return connection.execute(query, {"key": key}).fetchone() is not None
-
-
-def _leaves_first(records: Iterable[UsageRecord], chosen: set[tuple[str, str]]) -> Iterator[UsageRecord]:
-    """The chosen records in the order in which to remove them.
-
-    By the sum of two ranks, how long ago and how seldom they were used; but a snapshot only after its children, and
-    not at all when one of those stays. Blobs come last: by then those of removed snapshots belong to nobody.
-    """
-    everything = list(records)
-    candidates = [record for record in everything if (record.kind, record.id) in chosen]
-    recency = {time: rank for rank, time in enumerate(sorted({record.last_used for record in candidates}))}
-    frequency = {count: rank for rank, count in enumerate(sorted({record.usage_count for record in candidates}))}
-    scale = len(recency) / max(len(frequency), 1)
-
-    def rank(record: UsageRecord) -> tuple[bool, float, str]:
-        return record.kind == "content", recency[record.last_used] + scale * frequency[record.usage_count], record.id
-
-    children: dict[str, int] = {}
-    for record in everything:
-        if record.parent:
-            children[record.parent] = children.get(record.parent, 0) + 1
-    by_id = {record.id: record for record in candidates if record.kind == "snapshot"}
-    ready = [(rank(record), number) for number, record in enumerate(candidates) if not _count(children, record)]
-    numbers = {record.id: number for number, record in enumerate(candidates) if record.kind == "snapshot"}
-    heapq.heapify(ready)
-    while ready:
-        record = candidates[heapq.heappop(ready)[1]]
-        yield record
-        if not record.parent:
-            continue
-        children[record.parent] -= 1
-        parent = by_id.get(record.parent)
-        if parent is not None and not children[parent.id]:
-            heapq.heappush(ready, (rank(parent), numbers[parent.id]))
-
-
-def _count(children: Mapping[str, int], record: UsageRecord) -> int:
-    return children.get(record.id, 0) if record.kind == "snapshot" else 0
 
 
 def _take(order: Iterator[UsageRecord], wanted: int | None) -> list[UsageRecord]:

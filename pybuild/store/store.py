@@ -3,6 +3,7 @@
 Cheap to open, because every build does it: parts are made when first asked for. Layout of the directory:
 
     version, snapshotter, place     format number; which snapshotter the snapshots belong to; see recovery.py
+    collected, measured             how large it was when it was looked at last; see gcstate.py
     oci-layout, blobs/sha256/<hex>  content, as an OCI image layout
     store.db                        sqlite: snapshots, leases, results, links
     snapshots/<n>/                  directories of snapshots
@@ -58,6 +59,8 @@ _FILES = (
     "version",
     "oci-layout",
     "place",
+    "collected",
+    "measured",
     "snapshotter",
     "store.db",
     "store.db-wal",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import attrs
 
 from pybuild.digest import Digest
-from pybuild.errors import NotFound, StoreError
+from pybuild.errors import NotFound
 from pybuild.store.steplogs import log_size
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class UsageRecord:
         shared: several snapshots have this one's directory in common; removing one frees nothing.
         mutable: its content changes.
         parent: the snapshot below, "" for none.
+        description: what it is, for people.
+        directory: the number of a snapshot's directory, which several may have in common; 0 for none.
     """
 
     id: str
@@ -45,6 +48,7 @@ class UsageRecord:
     mutable: bool = False
     parent: str = ""
     description: str = ""
+    directory: int = 0
 
     @property
     def type(self) -> str:
@@ -146,6 +150,7 @@ def _snapshots(store: Store, held: Mapping[str, set[str]], owners: Owners) -> It
             mutable=kind == "active",
             parent=str(parent),
             description=str(description) or _described(str(labels)),
+            directory=int(number),
         )
 
 
@@ -182,9 +187,18 @@ def _content(store: Store, held: Mapping[str, set[str]]) -> Iterator[UsageRecord
         )
 
 
-def labelled_content(store: Store) -> set[str]:
-    """The values of all labels of snapshots: a digest among them is a blob that belongs to a snapshot."""
-    return {value for _, value in _labels(store)}
+def labelled_content(store: Store) -> Counter[str]:
+    """The values of all labels of snapshots: a digest among them is a blob that belongs to so many snapshots."""
+    return Counter(value for _, value in _labels(store))
+
+
+def blobs_of_snapshots(store: Store) -> dict[str, set[str]]:
+    """The blobs that belong to each snapshot."""
+    found: dict[str, set[str]] = {}
+    for key, value in _labels(store):
+        if value.startswith("sha256:"):
+            found.setdefault(key, set()).add(value)
+    return found
 
 
 def _labels(store: Store) -> Iterator[tuple[str, str]]:
@@ -278,39 +292,6 @@ def _records(store: Store) -> Iterator[UsageRecord]:
                 last_used=status.st_mtime,
                 description=description,
             )
-
-
-def matches(record: UsageRecord, filters: Mapping[str, str]) -> bool:
-    """Whether a record passes all filters.
-
-    `id`, `parent` and `kind` compare; `type` takes a kind or BuildKit's word (`source.local`, `source.git.checkout`,
-    `exec.cachemount`, `internal`, `regular`); `description` looks for a part; `inuse`, `shared`, `private`,
-    `mutable` and `immutable` are facts, wanted true (or empty) or false.
-
-    Raises:
-        StoreError: a filter is not known.
-    """
-    facts = {
-        "inuse": record.in_use,
-        "shared": record.shared,
-        "private": not record.shared,
-        "mutable": record.mutable,
-        "immutable": not record.mutable,
-    }
-    texts = {"id": (record.id,), "parent": (record.parent,), "kind": (record.kind,), "type": (record.kind, record.type)}
-    for name, wanted in filters.items():
-        if name in facts:
-            passed = facts[name] == (wanted.lower() in ("", "true", "1"))
-        elif name in texts:
-            passed = wanted in texts[name]
-        elif name == "description":
-            passed = wanted in record.description
-        else:
-            known = ", ".join(sorted((*facts, *texts, "description")))
-            raise StoreError(f'unknown filter "{name}"', hint=f"known filters: {known}")
-        if not passed:
-            return False
-    return True
 
 
 def digest_of_record(record: UsageRecord) -> Digest:

@@ -1,5 +1,6 @@
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -322,7 +323,7 @@ def test_many_blobs_are_pruned_with_one_look_at_the_labels(store: Store, monkeyp
         blob(store, b"%d" % number)
     tree(store, "base", labels={"layer.origin": kept})
 
-    def counted(store: Store) -> set[str]:
+    def counted(store: Store) -> Counter[str]:
         looks.append(1)
         return labelled_content(store)
 
