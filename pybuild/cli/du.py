@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from pybuild.store.gcpolicy import Policy
     from pybuild.store.store import Store
     from pybuild.store.usage import UsageRecord
 
@@ -27,16 +28,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    from pybuild.cli.storeflags import facts_of, in_full, record_filter, row
+    from pybuild.cli.storeflags import HEADING, facts_of, in_full, policy_line, record_filter, row
 
     terms, unused = record_filter(options.filter)
     store = flags.open_store()
     from pybuild.store.recordfilter import passes
 
-    everything = store.gc.usage()
     if options.policy:
-        _print_policy(store, everything, as_json=options.format == "json")
-        return 0
+        return _print_policy(store, as_json=options.format == "json")
+    plain = options.format != "json" and not options.filter
+    policy = _policy(store) if plain else None  # wrong settings are said before anything else
+    everything = store.gc.usage()
     deadline = time.time() - unused
     records = [each for each in everything if passes(each, terms) and (not unused or each.last_used <= deadline)]
     if options.format == "json":
@@ -47,14 +49,19 @@ def run(options: argparse.Namespace) -> int:
     if options.verbose:
         print("\n".join(map(in_full, records)))
     else:
-        from pybuild.cli.storeflags import HEADING
-
         flags.print_table([HEADING, *map(row, records)], right=[3])
         print()
     _print_totals(records)
-    if not options.filter:
-        _print_collected(store, everything)
+    if policy is not None:
+        print(f"Due to go:    {policy_line(policy, store.gc.plan(policy.rules, everything))}")
     return 0
+
+
+def _policy(store: Store) -> Policy:
+    from pybuild.store.disk import disk_of
+    from pybuild.store.gcsettings import read_policy
+
+    return read_policy(disk_of(store.root))
 
 
 def _print_totals(records: Sequence[UsageRecord]) -> None:
@@ -68,24 +75,12 @@ def _print_totals(records: Sequence[UsageRecord]) -> None:
     print(f"Reclaimable:  {flags.size(free)}\nTotal:        {flags.size(total)}")
 
 
-def _print_collected(store: Store, records: Sequence[UsageRecord]) -> None:
-    from pybuild.cli.storeflags import policy_line
-    from pybuild.store.disk import disk_of
-    from pybuild.store.gcsettings import read_policy
-
-    policy = read_policy(disk_of(store.root))
-    planned = store.gc.plan(policy.rules, records)
-    print(f"Due to go:    {policy_line(policy, planned)}")
-
-
-def _print_policy(store: Store, records: Sequence[UsageRecord], *, as_json: bool) -> None:
+def _print_policy(store: Store, *, as_json: bool) -> int:
     from pybuild.cli.storeflags import policy_facts, policy_text
-    from pybuild.store.disk import disk_of
-    from pybuild.store.gcsettings import read_policy
     from pybuild.store.gcstate import read_state
 
-    policy = read_policy(disk_of(store.root))
-    planned = store.gc.plan(policy.rules, records) if policy.enabled else []
+    policy = _policy(store)
+    planned = store.gc.plan(policy.rules) if policy.enabled else []
     state = read_state(store.root)
     if as_json:
         import json
@@ -93,3 +88,4 @@ def _print_policy(store: Store, records: Sequence[UsageRecord], *, as_json: bool
         print(json.dumps(policy_facts(policy, planned, state), indent=2))
     else:
         print(policy_text(policy, planned, state))
+    return 0

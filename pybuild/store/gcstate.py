@@ -47,7 +47,7 @@ class State(NamedTuple):
     free: int = 0
     """How much of the file system was free then."""
     stuck: bool = False
-    """It was larger than it may be, and nothing more could go."""
+    """It was larger than it may be, and nothing more could go, though no build was using it."""
     config: str = ""
     """Which configuration file the rest is about; see `configfile.fingerprint`."""
     interval: float = 0.0
@@ -178,7 +178,9 @@ def note_collection(store: Store, left: int, removed: Sequence[object] = (), fre
     state = state._replace(checked=now, size=left, known=_known(store), free=disk.free, problem=problem)
     if removed:
         state = state._replace(collected=now, removed=len(removed), freed=freed)
-    write_state(store.root, state._replace(stuck=bool(problem) or state.is_over(left, disk)))
+    others = set(_listed(store.root / "leases")) - {store.leases.current_owner}
+    stuck = bool(problem) or (not others and state.is_over(left, disk))
+    write_state(store.root, state._replace(stuck=stuck))
 
 
 def _known(store: Store) -> int:

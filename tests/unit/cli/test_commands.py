@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pybuild.store.store import Store
 from tests.unit.cli.conftest import Printed
 
 Run = Callable[..., Printed]
@@ -105,10 +106,90 @@ def test_plan_says_what_would_run_and_why(run: Run, tmp_path: Path) -> None:
 
 
 def test_du_and_prune_of_an_empty_store(run: Run) -> None:
-    assert run("du").out.splitlines()[-1].split() == ["Total:", "0B"]
+    last = ["Total:        0B", "Due to go:    nothing (switched off by $PYBUILD_GC)"]
+    assert run("du").out.splitlines()[-2:] == last
     assert json.loads(run("du", "--format", "json").out) == []
     assert run("prune").out == "Total:  0B\n"
-    assert json.loads(run("prune", "--all", "--format", "json").out) == {"freed": 0, "removed": []}
+    assert json.loads(run("prune", "--all", "--format", "json").out) == {"freed": 0, "left": 0, "removed": []}
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> None:
+    """A store with a snapshot that nothing else needs, and a blob of 5 kB."""
+    store = Store.open(tmp_path / "store", snapshotter="native")
+    store.snapshots.prepare("active")
+    store.snapshots.commit("layer-1", "active", labels={"description": "RUN make"})
+    with store.content.writer() as writer:
+        writer.write(b"x" * 5000)
+        writer.commit()
+    store.close()
+
+
+@pytest.mark.usefixtures("filled")
+def test_du_tells_each_record(run: Run) -> None:
+    lines = run("du").out.splitlines()
+    assert lines[0].split() == ["ID", "KIND", "RECLAIMABLE", "SIZE", "LAST", "USED", "DESCRIPTION"]
+    assert next(line.split() for line in lines if "layer-1" in line)[-2:] == ["RUN", "make"]
+    records = json.loads(run("du", "--format", "json", "--filter", "type=regular", "--filter", "kind=content").out)
+    assert [(record["kind"], record["type"], record["size"]) for record in records] == [("content", "regular", 5000)]
+    assert "Type:         regular\nKind:         snapshot\n" in run("du", "--verbose", "--filter", "id=layer").out
+    assert "Due to go" not in run("du", "--filter", "id=layer").out
+    assert run("du", "--filter", "until=1h").out.splitlines()[-1] == "Total:        0B"
+
+
+@pytest.mark.usefixtures("filled")
+def test_du_tells_the_policy(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "c.toml").write_text("[[gc.policy]]\nfilters=['type==content']\nkeepDuration='0s'\nall=true\n")
+    monkeypatch.setenv("PYBUILD_CONFIG", str(tmp_path / "c.toml"))
+    monkeypatch.delenv("PYBUILD_GC")
+    assert run("du").out.splitlines()[-1] == "Due to go:    1 record, 5kB"
+    lines = [line.split() for line in run("du", "--policy").out.splitlines()]
+    assert lines[:3] == [["Rule", "0"], ["All:", "true"], ["Filters:", "type=content"]]
+    assert lines[3] == ["Would", "remove:", "1", "record,", "5kB"]
+    facts = json.loads(run("du", "--policy", "--format", "json").out)
+    assert facts["enabled"]
+    assert facts["source"] == str(tmp_path / "c.toml")
+    assert facts["rules"] == [{"all": True, "filters": ["type=content"]}]
+    assert [(each["rule"], each["freed"]) for each in facts["removes"]] == [(0, 5000)]
+    removed = json.loads(run("prune", "--policy", "--format", "json").out)
+    assert [record["kind"] for record in removed["removed"]] == ["content"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "removed"),
+    [
+        ([], {"layer-1", "sha256:"}),
+        (["--filter", "type=content"], {"sha256:"}),
+        (["--filter", "description~=mak.$"], {"layer-1"}),
+        (["--filter", "type!=snapshot", "--filter", "private"], {"sha256:"}),
+        (["--filter", "until=1h"], set[str]()),
+        (["--filter", "unused-for=1h"], set[str]()),
+        (["--until", "1h"], set[str]()),
+        (["--reserved-space", "1GB"], set[str]()),
+        (["--keep-storage", "1GB"], set[str]()),
+        (["--max-used-space", "1GB"], set[str]()),
+        (["--min-free-space", "1B"], set[str]()),
+        (["--min-free-space", "1000TB"], {"layer-1", "sha256:"}),
+        (["--min-free-space", "1000TB", "--reserved-space", "1GB"], set[str]()),
+        (["--max-used-space", "1B", "-f", "-a"], {"layer-1", "sha256:"}),
+    ],
+)
+@pytest.mark.usefixtures("filled")
+def test_prune_removes_what_is_asked_for(run: Run, arguments: list[str], removed: set[str]) -> None:
+    printed = run("prune", "--format", "json", *arguments)
+    assert printed.code == 0, printed.err
+    report = json.loads(printed.out)
+    assert {record["id"][:7] for record in report["removed"]} == removed
+    assert report["freed"] == sum(record["size"] for record in report["removed"])
+
+
+@pytest.mark.usefixtures("filled")
+def test_prune_tells_what_went(run: Run) -> None:
+    lines = run("prune", "--filter", "type=content").out.splitlines()
+    assert lines[0].split() == ["ID", "KIND", "RECLAIMABLE", "SIZE", "LAST", "USED", "DESCRIPTION"]
+    assert lines[1].split()[1:4] == ["content", "true", "5kB"]
+    assert lines[2:] == ["", "Total:  5kB"]
+    assert "Description:  RUN make\n" in run("prune", "--verbose").out
 
 
 def test_version_has_what_a_report_needs(run: Run, tmp_path: Path) -> None:

@@ -59,6 +59,10 @@ def test_version_is_one_line(run: Run) -> None:
         (["prune", "--until", "soon"], '"soon" is not a time span'),
         (["prune", "--max-used-space", "much"], '"much" is not a size'),
         (["prune", "--filter", "=x"], "write NAME=VALUE"),
+        (["prune", "--filter", "colour=red"], '--filter: unknown filter "colour"'),
+        (["prune", "--filter", "until=1h", "--filter", "until=2h"], '"until" is given twice'),
+        (["prune", "--min-free-space", "lots"], '"lots" is not a size'),
+        (["prune", "--policy", "--all"], "--policy says itself what goes"),
     ],
 )
 def test_wrong_command_lines(run: Run, tmp_path: Path, arguments: list[str], says: str) -> None:
