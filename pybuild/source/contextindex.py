@@ -1,8 +1,9 @@
-"""What is known of the files of a local directory: one walk per build, and no file opened that did not change.
+"""What is known of the files of a local directory: no file is opened that did not change.
 
-The index maps paths to size, times and inode with the hash of the bytes. A file whose numbers are all the same is not
-read again. One that was changed a moment before it was read (its ctime says so, whatever its mtime was set to) is read
-again next time: its times may not show another change. Symbolic links are read each time; that opens nothing.
+The index keeps, for each directory, the numbers of what it holds (size, times, inode, mode), the hashes of its files,
+and a digest of it all. A directory whose numbers are all the same is done with one comparison; in another one, the
+files whose numbers are the same are not read again. A file that was changed a moment before it was read (its ctime
+says so, whatever its mtime was set to) is read again next time: its times may not show another change.
 """
 
 from __future__ import annotations
@@ -13,145 +14,59 @@ import marshal
 import os
 import stat as statmod
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from pybuild.digest import Digest
-from pybuild.errors import SourceFetchError
-from pybuild.patterns import PatternMatcher
-from pybuild.store.attributes import Xattrs
+from pybuild.source.contexttree import ContextEntry, ContextTree, Listing, Numbers, in_order, unreadable
 from pybuild.store.contenthash import hash_contents
-from pybuild.store.filtered import filtered
-from pybuild.store.tree import Entry, LayeredTree
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 _SETTLED_NS: Final = 100_000_000
-Known = tuple[tuple[int, int, int, int], bytes]
-"""Size, mtime and ctime in nanoseconds and inode; and the sha256 of the bytes."""
+_HASH_BYTES: Final = 32
+Folder = tuple[bytes, bytes, bytes]
+"""One directory: its listing as `marshal` writes it, the joined sha256 of its regular files in that order, and the
+digest of paths, types, modes, link targets and bytes."""
 
 
-class ContextEntry(Entry):
-    """A path of a context: it belongs to root, and has no extended attributes (BuildKit does not send any).
-
-    Attributes:
-        status: its lstat, with the owner that it has.
-    """
-
-    __slots__ = ("status",)
-
-    def __init__(self, path: str, real: str, status: os.stat_result) -> None:
-        # Made once per file: no call of the base class.
-        self.path = path
-        self.real = real
-        self.status = status
-        self._stat = None
-        is_dir = statmod.S_ISDIR(status.st_mode)
-        self.dirs = (real,) if is_dir else ()
-        self._children = {} if is_dir else None
-
-    @property
-    def stat(self) -> os.stat_result:
-        """The status with root as the owner and without times."""
-        found = self._stat
-        if found is None:
-            own = self.status
-            owned = (own.st_mode, own.st_ino, own.st_dev, own.st_nlink, 0, 0, own.st_size, 0, 0, 0)
-            found = self._stat = os.stat_result(owned)
-        return found
-
-    @property
-    def xattrs(self) -> Xattrs:
-        """None."""
-        return ()
-
-
-class ContextTree(LayeredTree):
-    """The filtered files of a directory, held in memory.
-
-    Attributes:
-        entries: every path, parents first.
-    """
-
-    def __init__(self, entries: Sequence[ContextEntry], root: ContextEntry) -> None:
-        super().__init__((root.real,))
-        self.root = root
-        self.entries = entries
-        below: dict[str, dict[str, Entry | None]] = {"": {}}
-        for entry in entries:
-            path = entry.path
-            directory, _, name = path.rpartition("/")
-            below[directory][name] = entry
-            if entry.dirs:
-                entry._children = below[path] = {}
-        root._children = below[""]
-
-    def child(self, directory: Entry, name: str) -> Entry | None:
-        """See LayeredTree."""
-        return None if directory._children is None else directory._children.get(name)
-
-    def children(self, directory: Entry) -> list[Entry]:
-        """See LayeredTree."""
-        return [] if directory._children is None else list(filter(None, directory._children.values()))
-
-
-class _Unfiltered(LayeredTree):
-    """A directory of the user's as it is: nothing in it marks anything removed."""
-
-    def __init__(self, directory: str) -> None:
-        super().__init__((directory,))
-        self.root = ContextEntry("/", self.lowers[0], os.lstat(directory))
-
-    def children(self, directory: Entry) -> list[Entry]:
-        """See LayeredTree. The status comes with the listing, and stays."""
-        prefix = directory.path if directory.path != "/" else ""
-        real = directory.real
-        descriptor = os.open(real, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:  # by descriptor: the kernel need not walk the whole path for each status
-            with os.scandir(descriptor) as items:
-                found = {
-                    name: ContextEntry(f"{prefix}/{name}", f"{real}/{name}", item.stat(follow_symlinks=False))
-                    for item in items
-                    for name in (item.name,)
-                }
-        except OSError as error:
-            name = error.filename if isinstance(error.filename, str) else ""
-            raise OSError(error.errno, error.strerror, f"{real}/{name}".rstrip("/")) from None
-        finally:
-            os.close(descriptor)
-        return [found[name] for name in sorted(found, key=os.fsencode)]
-
-
-def scan(directory: Path, include: Sequence[str], exclude: Sequence[str]) -> ContextTree:
-    """Walk a directory once.
+class FileHashes(Mapping[str, bytes]):
+    """The sha256 of every regular file of a context, by its path.
 
     Args:
-        directory: an existing directory.
-        include: patterns; only what matches, and the directories that lead there.
-        exclude: patterns of what is left out.
-
-    Raises:
-        SourceFetchError: something in it cannot be read.
+        folders: the directories by their paths; the path of the root is "".
     """
-    entries: list[ContextEntry] = []
-    try:
-        tree = _Unfiltered(str(directory))
-        walk = filtered(
-            tree,
-            tree.root,
-            PatternMatcher(include) if include else None,
-            PatternMatcher(exclude) if exclude else None,
-            header=False,
-        )
-        for _, entry in walk:
-            assert isinstance(entry, ContextEntry)
-            if not statmod.S_ISSOCK(entry.status.st_mode):
-                entries.append(entry)
-    except OSError as error:
-        raise _unreadable(error) from error
-    root = tree.root
-    assert isinstance(root, ContextEntry)
-    return ContextTree(entries, root)
+
+    def __init__(self, folders: dict[str, Folder]) -> None:
+        self.folders = folders
+        self._known: dict[str, dict[str, bytes]] = {}
+
+    @property
+    def digest(self) -> Digest:
+        """Of all that the context holds: paths, types, modes, link targets and bytes; no times, no owners."""
+        whole = hashlib.sha256()
+        for path in sorted(self.folders):
+            name = os.fsencode(path)
+            whole.update(b"%d:%b%b" % (len(name), name, self.folders[path][2]))
+        return Digest(f"sha256:{whole.hexdigest()}")
+
+    def __getitem__(self, path: str) -> bytes:
+        folder, _, name = path.rpartition("/")
+        return self._of(folder)[name]
+
+    def __iter__(self) -> Iterator[str]:
+        for folder in self.folders:
+            for name in self._of(folder):
+                yield f"{folder}/{name}"
+
+    def __len__(self) -> int:
+        return sum(len(hashes) for _, hashes, _ in self.folders.values()) // _HASH_BYTES
+
+    def _of(self, folder: str) -> dict[str, bytes]:
+        found = self._known.get(folder)
+        if found is None:
+            found = self._known[folder] = _hashes_of(self.folders[folder])
+        return found
 
 
 class ContextIndex:
@@ -163,66 +78,69 @@ class ContextIndex:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._known: dict[str, Known] = {}
+        self._known: dict[str, Folder] = {}
         self.snapshot = ""
         """The snapshot that was last made of this directory."""
-        self.snapshot_hashes: dict[str, bytes] = {}
+        self.snapshot_hashes = FileHashes({})
         """The hash of every file in it."""
-        self._digest = ("", "")
-        """Of the directory as it was the last time: that of all that is no regular file, and that of everything."""
         self._dirty = False
         with contextlib.suppress(OSError, ValueError, EOFError, TypeError):
             version, *rest = marshal.loads(path.read_bytes())  # noqa: S302  # written by this class alone
             if version == _VERSION:
-                self.snapshot, self.snapshot_hashes, self._digest, self._known = rest
+                self.snapshot, folders, self._known = rest
+                self.snapshot_hashes = FileHashes(folders)
 
-    def hashes(self, tree: ContextTree) -> dict[str, bytes]:
-        """The hash of every regular file by its path; reads the bytes of changed files only.
+    def hashes(self, tree: ContextTree) -> FileHashes:
+        """What every file holds; reads the bytes of changed files only.
 
         Raises:
             SourceFetchError: a file cannot be read.
         """
         started = time.time_ns()
-        found: dict[str, bytes] = {}
-        changed: list[ContextEntry] = []
-        fresh: dict[str, Known] = {}
-        for entry in tree.entries:
-            status = entry.status
-            if not statmod.S_ISREG(status.st_mode):
-                continue
-            path = entry.path
+        found: dict[str, Folder] = {}
+        changed: list[str] = []
+        for path, listing in tree.folders.items():
             known = self._known.get(path)
-            if known is not None and known[0] == _numbers(status):
-                found[path] = known[1]
-                fresh[path] = known
+            if known is not None and known[0] == _packed(listing):
+                found[path] = known
             else:
-                changed.append(entry)
-        try:
-            digests = hash_contents(changed)
-        except OSError as error:
-            raise _unreadable(error) from error
-        for entry, digest in zip(changed, digests, strict=True):
-            found[entry.path] = digest
-            if entry.status.st_ctime_ns < started - _SETTLED_NS:
-                fresh[entry.path] = _numbers(entry.status), digest
-        if changed or len(fresh) != len(self._known):
+                changed.append(path)
+        if changed or len(found) != len(self._known):
+            fresh = dict(found)
+            for path, hashes in self._read(tree, changed).items():
+                listing = tree.folders[path]
+                real = _real(tree, path)
+                found[path] = _folder(real, listing, hashes)
+                fresh[path] = _settled(real, found[path], listing, hashes, started - _SETTLED_NS)
             self._known = fresh
-            self._digest = ("", "")
             self._dirty = True
+        return FileHashes(found)
+
+    def _read(self, tree: ContextTree, changed: Sequence[str]) -> dict[str, dict[str, bytes]]:
+        """The hashes of the files of changed directories."""
+        found: dict[str, dict[str, bytes]] = {}
+        unknown: list[ContextEntry] = []
+        for path in changed:
+            known = self._known.get(path)
+            numbers: Listing = marshal.loads(known[0]) if known else {}  # noqa: S302
+            hashes = _hashes_of(known) if known else {}
+            listing = tree.folders[path]
+            found[path] = dict.fromkeys(_files(listing), b"")
+            for name in found[path]:
+                if name in hashes and _identity(numbers[name]) == _identity(listing[name]):
+                    found[path][name] = hashes[name]
+                else:
+                    unknown.append(ContextEntry(f"{path}/{name}", f"{_real(tree, path)}/{name}", listing[name]))
+        try:
+            digests = hash_contents(unknown)
+        except OSError as error:
+            raise unreadable(error) from error
+        for entry, digest in zip(unknown, digests, strict=True):
+            path, _, name = entry.path.rpartition("/")
+            found[path][name] = digest
         return found
 
-    def digest(self, tree: ContextTree, hashes: dict[str, bytes]) -> Digest:
-        """`tree_digest` of what `hashes` was given; it need not be computed again when no file changed."""
-        others = hashlib.sha256(b"".join(_line(entry, hashes) for entry in tree.entries if not _is_file(entry)))
-        if self._digest[0] == others.hexdigest():
-            return Digest(self._digest[1])
-        digest = tree_digest(tree, hashes)
-        if len(hashes) == len(self._known):  # otherwise a file may still change unseen
-            self._digest = (others.hexdigest(), digest)
-            self._dirty = True
-        return digest
-
-    def made(self, snapshot: str, hashes: dict[str, bytes]) -> None:
+    def made(self, snapshot: str, hashes: FileHashes) -> None:
         """Note the snapshot that holds the directory now, and the hashes of its files."""
         if snapshot != self.snapshot:
             self.snapshot, self.snapshot_hashes = snapshot, hashes
@@ -234,42 +152,65 @@ class ContextIndex:
             return
         staging = self._path.with_name(f"{self._path.name}.{os.urandom(4).hex()}")
         with contextlib.suppress(OSError):
-            staging.write_bytes(
-                marshal.dumps((_VERSION, self.snapshot, self.snapshot_hashes, self._digest, self._known))
-            )
+            staging.write_bytes(marshal.dumps((_VERSION, self.snapshot, self.snapshot_hashes.folders, self._known)))
             staging.replace(self._path)
             self._dirty = False
 
 
-def tree_digest(tree: ContextTree, hashes: dict[str, bytes]) -> Digest:
-    """The digest of all that a context holds: paths, types, modes, link targets and bytes; no times, no owners."""
-    listing = b"".join([_line(entry, hashes) for entry in tree.entries])
-    return Digest(f"sha256:{hashlib.sha256(listing).hexdigest()}")
+def _real(tree: ContextTree, path: str) -> str:
+    return tree.root.real.rstrip("/") + path
 
 
-def _line(entry: ContextEntry, hashes: dict[str, bytes]) -> bytes:
-    mode = entry.status.st_mode
-    name = entry.path.encode(errors="surrogateescape")
-    if statmod.S_ISREG(mode):
-        line = b"%o 0 %b" % (mode, hashes[entry.path])
-    elif statmod.S_ISLNK(mode):
-        line = b"%o 0 %b" % (mode, os.fsencode(os.readlink(entry.real)))
-    else:
-        device = statmod.S_ISCHR(mode) or statmod.S_ISBLK(mode)
-        line = b"%o %d " % (mode, entry.status.st_rdev if device else 0)
-    return b"%d:%b%d:%b" % (len(name), name, len(line), line)
+def _packed(listing: Listing) -> bytes:
+    return marshal.dumps(listing, 1)  # later versions write what does not depend on the value alone
 
 
-def _is_file(entry: ContextEntry) -> bool:
-    return statmod.S_ISREG(entry.status.st_mode)
+def _files(listing: Listing) -> list[str]:
+    return [name for name, numbers in listing.items() if statmod.S_ISREG(numbers[0])]
 
 
-def _numbers(status: os.stat_result) -> tuple[int, int, int, int]:
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+def _hashes_of(folder: Folder) -> dict[str, bytes]:
+    numbers, hashes, _ = folder
+    names = _files(marshal.loads(numbers))  # noqa: S302  # written by this module alone
+    return {name: hashes[at * _HASH_BYTES : (at + 1) * _HASH_BYTES] for at, name in enumerate(names)}
 
 
-def _unreadable(error: OSError) -> SourceFetchError:
-    return SourceFetchError(
-        f'cannot read "{error.filename}" of the context: {error.strerror}',
-        hint="exclude it with .dockerignore, or change its permissions",
-    )
+def _identity(numbers: Numbers) -> Numbers | tuple[int, ...]:
+    """Size, mtime, ctime and inode: what says that a file's bytes are those of the last time."""
+    return numbers[1:5]
+
+
+def _settled(real: str, folder: Folder, listing: Listing, hashes: Mapping[str, bytes], before: int) -> Folder:
+    """A directory without the files and links that changed after a time: their next change may not show."""
+    recent = {name for name, numbers in listing.items() if numbers[3] >= before and not statmod.S_ISDIR(numbers[0])}
+    if not recent:
+        return folder
+    return _folder(real, {name: numbers for name, numbers in listing.items() if name not in recent}, hashes)
+
+
+def _folder(real: str, listing: Listing, hashes: Mapping[str, bytes]) -> Folder:
+    return _packed(listing), b"".join([hashes[name] for name in _files(listing)]), _digest_of(real, listing, hashes)
+
+
+def _digest_of(real: str, listing: Listing, hashes: Mapping[str, bytes]) -> bytes:
+    lines = hashlib.sha256()
+    for name in in_order(listing):
+        mode = listing[name][0]
+        if statmod.S_ISREG(mode):
+            what = hashes[name]
+        elif statmod.S_ISLNK(mode):
+            what = os.fsencode(_target(f"{real}/{name}"))
+        else:
+            device = statmod.S_ISCHR(mode) or statmod.S_ISBLK(mode)
+            what = b"%d" % (listing[name][7] if device else 0)
+        line = b"%o %b" % (mode, what)
+        encoded = os.fsencode(name)
+        lines.update(b"%d:%b%d:%b" % (len(encoded), encoded, len(line), line))
+    return lines.digest()
+
+
+def _target(link: str) -> str:
+    try:
+        return os.readlink(link)
+    except OSError as error:
+        raise unreadable(error) from error

@@ -24,7 +24,8 @@ from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Vertex
 from pybuild.platform import Platform
 from pybuild.protocols import Ref, Session, SourceMetadata
-from pybuild.source.contextindex import ContextEntry, ContextIndex, ContextTree, scan
+from pybuild.source.contextindex import ContextIndex, FileHashes
+from pybuild.source.contexttree import ContextEntry, ContextTree, scan
 from pybuild.source.followpaths import follow_paths
 from pybuild.source.ignorefile import read_ignore_file
 from pybuild.store.attributes import Attributes
@@ -42,7 +43,7 @@ class _Context:
     """A directory as it was when the build looked."""
 
     tree: ContextTree
-    hashes: dict[str, bytes]
+    hashes: FileHashes
     digest: Digest
     index: ContextIndex
     content: dict[tuple[str, Selection], Digest]
@@ -158,9 +159,8 @@ class LocalSource:
             index = ContextIndex(self._store.root / "contexts" / name)
             tree = scan(directory, include, exclude)
             hashes = index.hashes(tree)
-            digest = index.digest(tree, hashes)
             index.save()
-            return _Context(tree=tree, hashes=hashes, digest=digest, index=index, content={})
+            return _Context(tree=tree, hashes=hashes, digest=hashes.digest, index=index, content={})
 
     # ------------------------------------------------------------------------------------------- copying
 

@@ -44,6 +44,26 @@ def filtered(
         header: the directory itself is among the results.
     """
     start = 0 if top.path == "/" else len(top.path)
+    for path, entry, below in filtered_steps(tree, top, include, exclude, header=header):
+        if not below:
+            yield path, entry
+            continue
+        for found in _below(tree, entry):
+            yield found.path[start:], found
+
+
+def filtered_steps(
+    tree: LayeredTree,
+    top: Entry,
+    include: PatternMatcher | None,
+    exclude: PatternMatcher | None,
+    *,
+    header: bool = True,
+) -> Iterator[tuple[str, Entry, bool]]:
+    """The same as `filtered`, with one item for all that lies below a directory where that is surely left as it is.
+
+    Gives (path, entry, False) for an entry, and (path, directory, True) for everything below a directory.
+    """
     stack = [_Step("", top, None, emitted=not header)]
     while stack:
         step = stack.pop()
@@ -64,7 +84,8 @@ def filtered(
         elif include:
             chosen = False
         if chosen:
-            yield from _emit(step)
+            for emitted in _emit(step):
+                yield emitted.relative, emitted.entry, False
         if not step.entry.is_dir:
             continue
         if not settled:
@@ -72,8 +93,7 @@ def filtered(
                 _Step(f"{step.relative}/{child.name}", child, step) for child in reversed(tree.children(step.entry))
             )
         elif chosen:
-            for entry in _below(tree, step.entry):
-                yield entry.path[start:], entry
+            yield step.relative, step.entry, True
 
 
 def _below(tree: LayeredTree, top: Entry) -> Iterator[Entry]:
@@ -86,7 +106,7 @@ def _below(tree: LayeredTree, top: Entry) -> Iterator[Entry]:
             stack.extend(reversed(tree.children(entry)))
 
 
-def _emit(step: _Step) -> Iterator[tuple[str, Entry]]:
+def _emit(step: _Step) -> Iterator[_Step]:
     chain: list[_Step] = []
     at: _Step | None = step
     while at is not None:
@@ -95,4 +115,4 @@ def _emit(step: _Step) -> Iterator[tuple[str, Entry]]:
         at = at.parent
     for found in reversed(chain):
         found.emitted = True
-        yield found.relative, found.entry
+        yield found

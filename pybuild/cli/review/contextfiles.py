@@ -19,7 +19,7 @@ from pybuild.llb.vertex import Graph, Vertex
 from pybuild.llb.walk import consumers
 from pybuild.solver.cachemap import Selection, cache_map
 from pybuild.solver.contents import picked
-from pybuild.source.contextindex import scan
+from pybuild.source.contexttree import scan
 from pybuild.source.followpaths import follow_paths
 from pybuild.source.ignorefile import read_ignore_file
 from pybuild.store.contenthash import selected

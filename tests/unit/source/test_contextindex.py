@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import marshal
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from pybuild.digest import Digest
-from pybuild.errors import SourceFetchError
-from pybuild.source.contextindex import ContextIndex, scan, tree_digest
+from pybuild.source import contextindex
+from pybuild.source.contextindex import ContextIndex
+from pybuild.source.contexttree import scan
+from pybuild.store import contenthash
+from pybuild.store.tree import Entry
 
 Look = Callable[[], Digest]
 
@@ -28,15 +33,21 @@ def context(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def look(context: Path, tmp_path: Path) -> Look:
-    """The digest by way of an index on disk; fails when it is not that of the files."""
+    """The digest by way of an index on disk; fails when it, or a hash, is not that of the files."""
 
     def digest() -> Digest:
         index = ContextIndex(tmp_path / "index")
         tree = scan(context, [], [])
-        found = index.digest(tree, index.hashes(tree))
+        found = index.hashes(tree)
         index.save()
-        assert found == tree_digest(tree, ContextIndex(tmp_path / "none").hashes(tree))
-        return found
+        assert found.digest == ContextIndex(tmp_path / "none").hashes(tree).digest
+        files = {path: context.joinpath(path[1:]) for path in (entry.path for entry in tree.entries)}
+        assert found == {
+            path: hashlib.sha256(file.read_bytes()).digest()
+            for path, file in files.items()
+            if file.is_file() and not file.is_symlink()
+        }
+        return found.digest
 
     return digest
 
@@ -95,17 +106,47 @@ def test_what_did_not_change_is_not_read(context: Path, look: Look) -> None:
     assert look() == before
 
 
-def test_devices_of_a_context_hide_nothing(context: Path) -> None:
-    try:
-        os.mknod(context / "null", 0o020600, 0)
-    except PermissionError:
-        pytest.skip("needs the right to make devices")
-    assert "/null" in [entry.path for entry in scan(context, [], []).entries]
+def test_only_changed_files_are_read(
+    context: Path, look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(context)
+    look()
+    read: list[str] = []
+
+    def hash_contents(files: Sequence[Entry]) -> list[bytes]:
+        read.extend(entry.path for entry in files)
+        return contenthash.hash_contents(files)
+
+    monkeypatch.setattr(contextindex, "hash_contents", hash_contents)
+    (context / "d/e/g").write_text("g")
+    index = ContextIndex(tmp_path / "index")
+    tree = scan(context, [], [])
+    hashes = index.hashes(tree)
+    assert read == ["/d/e/g"]
+    assert len(hashes) == 3
+    assert hashes["/d/e/f"] == hashlib.sha256(b"f").digest()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_what_cannot_be_read_is_named(context: Path) -> None:
-    (context / "d").chmod(0)
-    with pytest.raises(SourceFetchError, match="context/d"):
-        scan(context, [], [])
-    (context / "d").chmod(0o755)
+def test_the_hashes_of_a_snapshot_are_kept_with_it(context: Path, tmp_path: Path) -> None:
+    index = ContextIndex(tmp_path / "index")
+    hashes = index.hashes(scan(context, [], []))
+    index.made("local-1", hashes)
+    index.save()
+    again = ContextIndex(tmp_path / "index")
+    assert (again.snapshot, again.snapshot_hashes) == ("local-1", hashes)
+    assert again.snapshot_hashes["/a"] == hashlib.sha256(b"a").digest()
+
+
+def test_names_that_are_not_utf8_are_remembered(context: Path, look: Look) -> None:
+    (context / os.fsdecode(b"\xff")).write_text("x")
+    (context / "\uffee").write_text("y")
+    settle(context)
+    assert look() == look()
+
+
+def test_an_index_of_something_else_is_ignored(context: Path, look: Look, tmp_path: Path) -> None:
+    settle(context)
+    before = look()
+    for content in (b"", b"nonsense", marshal.dumps((2, "", {}, ("", ""), {})), marshal.dumps(7)):
+        (tmp_path / "index").write_bytes(content)
+        assert look() == before

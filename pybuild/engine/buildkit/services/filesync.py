@@ -23,7 +23,7 @@ from pybuild.engine.buildkit.pb.stat_pb2 import Stat
 from pybuild.engine.buildkit.services.gofile import to_go
 from pybuild.errors import PybuildError, SourceFetchError
 from pybuild.protocols import Refused, RpcHandler
-from pybuild.source.contextindex import ContextEntry, scan
+from pybuild.source.contexttree import ContextEntry, scan
 from pybuild.source.followpaths import follow_paths
 from pybuild.store.tree import LayeredTree
 
