@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from pybuild.errors import EngineUnavailable, ReferenceFormatError
+from pybuild.shown import Printer, pretty_text
 
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 _ARCHITECTURES = {
@@ -39,6 +40,12 @@ class Platform(NamedTuple):
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
+
+    def _repr_html_(self) -> str:
+        return f"<code>{self}</code>"
+
+    def _repr_pretty_(self, printer: Printer, cycle: bool) -> None:
+        pretty_text(self, printer, cycle)
 
 
 def parse_platform(text: str) -> Platform:

@@ -5,6 +5,7 @@ Values only; the seams that they cross are in protocols.py.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Literal
 
 import attrs
@@ -14,7 +15,7 @@ from pybuild.llb.vertex import Graph, Vertex
 from pybuild.oci.imageconfig import Healthcheck, History, ImageConfig
 from pybuild.platform import Platform
 from pybuild.progress import StepState
-from pybuild.shown import Shown
+from pybuild.shown import Shown, pretty_text
 
 
 @attrs.frozen(kw_only=True)
@@ -200,8 +201,8 @@ class SolveRequest:
         return (Variant(platform=self.platform, patch=self.patch), *self.further)
 
 
-@attrs.frozen(kw_only=True)
-class StepResult:
+@attrs.frozen(kw_only=True, repr=False)
+class StepResult(Shown):
     """How one vertex went. Times in seconds; `size` in bytes of its own layer (-1: not known)."""
 
     digest: Digest
@@ -215,14 +216,23 @@ class StepResult:
     key: str = ""
     """The key that the store has its first output under, where the step was cached; "" where it is not known."""
 
+    def __repr__(self) -> str:
+        took = f" in {self.duration:.1f} s" if self.state in ("done", "failed") else ""
+        size = f", {self.size} bytes" if self.size >= 0 else ""
+        return f"<StepResult {self.name}: {self.state}{took}{size}>"
 
-@attrs.frozen(kw_only=True)
-class ExportResult:
+
+@attrs.frozen(kw_only=True, repr=False)
+class ExportResult(Shown):
     """What an exporter did: metadata keys as in buildx's --metadata-file, and the path written, if any."""
 
     type: str
     metadata: tuple[tuple[str, object], ...] = ()
     path: str = ""
+
+    def __repr__(self) -> str:
+        said = dict(self.metadata).get("containerimage.digest", "")
+        return f"<ExportResult {' '.join(str(part) for part in (self.type, self.path, said) if part)}>"
 
 
 NOTHING = Graph([])
@@ -238,8 +248,8 @@ class Attestation:
     predicate: bytes
 
 
-@attrs.frozen(kw_only=True)
-class PlatformResult:
+@attrs.frozen(kw_only=True, repr=False)
+class PlatformResult(Shown):
     """What was made for one platform: its file tree, and its image config without layers."""
 
     platform: Platform
@@ -248,6 +258,9 @@ class PlatformResult:
     layer_history: tuple[History, ...] | None = ()
     """What the definition's own steps say of themselves, oldest first. None: the config's history is complete."""
     attestations: tuple[Attestation, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<PlatformResult {self.platform}>"
 
 
 @attrs.frozen(kw_only=True)
@@ -282,7 +295,7 @@ class PlannedStep:
     """Seconds, from the last time an equal step ran; 0 when unknown."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Plan(Shown):
     """The answer to: what would this build do? Steps in topological order."""
 
@@ -292,3 +305,15 @@ class Plan(Shown):
     def complete(self) -> bool:
         """Whether nothing would run."""
         return all(step.state in ("cached", "source") for step in self.steps)
+
+    def __repr__(self) -> str:
+        counts = Counter(step.state for step in self.steps)
+        told = ", ".join(f"{counts[state]} {state}" for state in ("source", "cached", "run", "maybe") if counts[state])
+        return f"<Plan {told or 'nothing to do'}>"
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{step.state:7} {step.vertex.name}{f'  ({step.reason})' if step.reason else ''}" for step in self.steps
+        )
+
+    _repr_pretty_ = pretty_text

@@ -30,6 +30,7 @@ from pybuild.protocols import (
     SolveRequest,
     SolveResult,
 )
+from pybuild.shown import Shown
 from pybuild.solver.plan import as_plan
 from pybuild.store.gcstate import is_due, settle
 from pybuild.store.root import default_root
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from pybuild.engine.workerprocess import Talker
 
 
-class EmbeddedEngine:
+class EmbeddedEngine(Shown):
     """Solves graphs on this machine.
 
     Args:
@@ -53,6 +54,9 @@ class EmbeddedEngine:
     def __init__(self, root: Path | str | None = None, *, rootless: bool | None = None) -> None:
         self.root = Path(root) if root is not None else default_root()
         self.rootless = os.geteuid() != 0 if rootless is None else rootless
+
+    def __repr__(self) -> str:
+        return f"<EmbeddedEngine {self.root}{' rootless' if self.rootless else ''}>"
 
     def store(self) -> Store:
         """The store that results are kept in."""

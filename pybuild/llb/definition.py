@@ -37,7 +37,7 @@ class SourceMap:
     locations: Mapping[Digest, tuple[WireLocation, ...]] = attrs.field(factory=dict[Digest, tuple[WireLocation, ...]])
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Definition(Shown):
     """What an engine is given to solve.
 
@@ -58,6 +58,9 @@ class Definition(Shown):
     origin: Mapping[Digest, tuple[Vertex, ...]] = attrs.field(
         factory=dict[Digest, "tuple[Vertex, ...]"], eq=False, repr=False
     )
+
+    def __repr__(self) -> str:
+        return f"<Definition {len(self.ops)} ops>"
 
     @property
     def digests(self) -> tuple[Digest, ...]:

@@ -14,6 +14,7 @@ from pybuild.digest import Digest
 from pybuild.errors import DefinitionError
 from pybuild.oci.document import as_list, as_names, as_object, as_pairs, as_strings, load_object
 from pybuild.platform import Platform
+from pybuild.shown import pretty_text
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -78,13 +79,16 @@ class ImageConfig:
     author: str = ""
     other: tuple[tuple[str, str], ...] = ()
 
+    def __str__(self) -> str:
+        """The document."""
+        return json.dumps(json.loads(dump_image_config(self)), indent=2, ensure_ascii=False)
+
     def _repr_html_(self) -> str:
-        """The document, for notebooks."""
-        import json
         from html import escape
 
-        document = json.dumps(json.loads(dump_image_config(self)), indent=2)
-        return f'<pre style="font-family: monospace; font-size: 12px">{escape(document)}</pre>'
+        return f'<pre style="font-family: monospace; font-size: 12px">{escape(str(self))}</pre>'
+
+    _repr_pretty_ = pretty_text
 
     def environment(self) -> dict[str, str]:
         """The environment variables, in order."""

@@ -12,7 +12,7 @@ import attrs
 
 from pybuild.errors import StoreError
 from pybuild.results.tables import html_table, size_text, text_table
-from pybuild.shown import pretty_text
+from pybuild.shown import Shown, pretty_text
 from pybuild.store.tree import Entry, LayeredTree
 
 Kind: TypeAlias = Literal["added", "changed", "removed"]
@@ -20,7 +20,7 @@ _BLOCK: Final = 1 << 18
 
 
 @attrs.frozen(kw_only=True)
-class Change:
+class Change(Shown):
     """One path that differs. `what` says in which respects, `before` and `after` are sizes in bytes (-1: no file)."""
 
     kind: Kind
@@ -58,9 +58,9 @@ class Changes(Sequence[Change]):
     @overload
     def __getitem__(self, index: int) -> Change: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[Change]: ...
-    def __getitem__(self, index: int | slice) -> Change | Sequence[Change]:
-        return self._changes[index]
+    def __getitem__(self, index: slice) -> Changes: ...
+    def __getitem__(self, index: int | slice) -> Change | Changes:
+        return Changes(self._changes[index]) if isinstance(index, slice) else self._changes[index]
 
     def __len__(self) -> int:
         return len(self._changes)

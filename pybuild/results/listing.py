@@ -10,6 +10,7 @@ from typing import Final, overload
 import attrs
 
 from pybuild.results.tables import html_table, size_text, text_table
+from pybuild.shown import Shown
 
 _TYPE_BITS: Final = {
     "file": statmod.S_IFREG,
@@ -23,7 +24,7 @@ _TYPE_BITS: Final = {
 
 
 @attrs.frozen(kw_only=True)
-class FileInfo:
+class FileInfo(Shown):
     """One path of a file system. `size` is in bytes, 0 for what is no regular file; `target` is a link's text."""
 
     path: str
@@ -77,9 +78,9 @@ class Listing(Sequence[FileInfo]):
     @overload
     def __getitem__(self, index: int) -> FileInfo: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[FileInfo]: ...
-    def __getitem__(self, index: int | slice) -> FileInfo | Sequence[FileInfo]:
-        return self._entries[index]
+    def __getitem__(self, index: slice) -> Listing: ...
+    def __getitem__(self, index: int | slice) -> FileInfo | Listing:
+        return Listing(self._entries[index]) if isinstance(index, slice) else self._entries[index]
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -92,7 +93,7 @@ class Listing(Sequence[FileInfo]):
 
 
 @attrs.frozen(kw_only=True)
-class Usage:
+class Usage(Shown):
     """The bytes and the number of regular files in and below one path."""
 
     path: str

@@ -288,15 +288,16 @@ class BuildResult:
     # ---------------------------------------------------------------------------------------------------- shown
 
     def __repr__(self) -> str:
+        return f"<BuildResult {self.digest or 'no image'}: {self._summary()}>"
+
+    def _summary(self) -> str:
         ran = sum(step.state == "done" for step in self.results)
-        total = len(self.results)
-        return f"<BuildResult {self.digest or 'no image'}: {ran} of {total} steps ran, {self.duration:.1f} s>"
+        several = f", for {', '.join(str(each.platform) for each in self.variants)}" if self.variants[1:] else ""
+        return f"{ran} of {len(self.results)} steps ran, {self.duration:.1f} s{several}"
 
     def _repr_html_(self) -> str:
-        ran = sum(step.state == "done" for step in self.results)
         image = f"image <code>{self.digest}</code>" if self.digest else "no image"
-        words = f"{ran} of {len(self.results)} steps ran, {self.duration:.1f} s, {image}"
-        return f"<p>{words}</p>{self.steps._repr_html_()}"
+        return f"<p>{self._summary()}, {image}</p>{self.steps._repr_html_()}"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         """What a notebook shows: the drawing with states and times, and the steps as a table. Never raises."""

@@ -26,16 +26,21 @@ class Steps(Sequence[StepResult]):
         self._results = tuple(results)
         self._vertices: dict[Digest, Vertex] = {vertex.digest: vertex for vertex in graph.vertices}
 
-    def named(self, part: str) -> list[StepResult]:
+    def named(self, part: str) -> Steps:
         """The steps whose name contains a text."""
-        return [step for step in self._results if part in step.name]
+        return self._of([step for step in self._results if part in step.name])
+
+    def _of(self, results: Sequence[StepResult]) -> Steps:
+        found = Steps(results, Graph([]))
+        found._vertices = self._vertices
+        return found
 
     @overload
     def __getitem__(self, index: int) -> StepResult: ...
     @overload
-    def __getitem__(self, index: slice) -> Sequence[StepResult]: ...
-    def __getitem__(self, index: int | slice) -> StepResult | Sequence[StepResult]:
-        return self._results[index]
+    def __getitem__(self, index: slice) -> Steps: ...
+    def __getitem__(self, index: int | slice) -> StepResult | Steps:
+        return self._of(self._results[index]) if isinstance(index, slice) else self._results[index]
 
     def __len__(self) -> int:
         return len(self._results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,10 @@ from pybuild import (
     secret,
     target,
     target_platform,
+    to_oci,
 )
 from pybuild.errors import ArgumentError, ExecError
+from pybuild.platform import host_platform
 from pybuild.results.result import BuildResult
 
 pytestmark = pytest.mark.engine
@@ -104,6 +107,27 @@ def test_commands_in_the_result_of_each_platform(base_layout: Path, warm_root: P
         assert of_one.run("cat /for; echo $FOR").stdout == f"{name}\n{name}\n"
         assert of_one.fs.read_text("/for") == f"{name}\n"
     assert result.run("cat /for").stdout == "amd64\n"
+
+
+def test_every_value_has_a_text_and_an_html_form(base: State, warm_root: Path, tmp_path: Path) -> None:
+    state = base.run("mkdir /d && touch '/d/<a>'", name="make <it>")
+    result = build(state, to_oci(tmp_path / "o.tar"), engine=embedded(warm_root), progress="quiet")
+    shown: dict[str, object] = {
+        "<BuildResult sha256:": result,
+        "<StepResult make <it>: done in ": result.steps[1],
+        "STEP ": result.steps[1:],
+        "MODE ": result.fs.ls("/d")[:1],
+        "FileInfo(path='/d/<a>'": result.fs.stat("/d/<a>"),
+        "Usage(path='/d/<a>'": result.fs.du("/d").entries[0],
+        f"<ExportResult oci {tmp_path}/o.tar sha256:": result.exports[0],
+        f"<PlatformResult {host_platform()}>": result.variants[0],
+        f"<EmbeddedEngine {warm_root}": embedded(warm_root),
+    }
+    for text, value in shown.items():
+        assert repr(value).startswith(text)
+        assert "<a>" not in value._repr_html_(), text  # type: ignore[attr-defined]
+    assert json.loads(str(result.config))["os"] == "linux"
+    assert f"<code>{host_platform()}</code>" == result.config.platform._repr_html_()
 
 
 def test_the_result_of_any_state(base: State, warm_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,7 @@ from pybuild.protocols import (
     SolveResult,
     Variant,
 )
+from pybuild.shown import Shown
 
 if TYPE_CHECKING:
     from pybuild.engine.buildkit.address import Address
@@ -57,7 +58,7 @@ _DESCRIPTOR: Final = "containerimage.descriptor"
 _EXTRA: Final = ("grpc", "google")
 
 
-class BuildKitEngine:
+class BuildKitEngine(Shown):
     """Solves graphs on a BuildKit.
 
     Args:
@@ -70,6 +71,9 @@ class BuildKitEngine:
         self._given = address
         self._client: Client | None = None
         self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<BuildKitEngine {self._given}>"
 
     @property
     def client(self) -> Client:
