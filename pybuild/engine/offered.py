@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +19,7 @@ from pybuild.protocols import Session
 
 STORE: Final = "oci.store"
 """The attribute of a layout's source that names the store which serves it."""
+_HINT: Final = "local.sharedkeyhint"
 
 
 @attrs.frozen
@@ -59,6 +63,35 @@ def offered(graph: Graph, session: Session) -> Offered:
         return vertex.replace(op=op.replace(attrs=tuple(sorted({**dict(op.attrs), STORE: store}.items()))))
 
     return Offered(rewrite(graph, change), directories, layouts)
+
+
+def with_keys(graph: Graph, directories: Mapping[str, Path]) -> Graph:
+    """Tell an engine which directory is which, so that it finds the copy that it keeps of each and asks for changes only.
+
+    Args:
+        graph: what shall be solved.
+        directories: by the names that `local://` sources use; others are left as they are.
+
+    Returns:
+        A graph whose sources say (`local.sharedkeyhint`) what they did, and where on which machine the directory is:
+        whatever else a build offers, it is the same copy. Neither is part of a step's key in the engine's cache.
+    """
+
+    def change(vertex: Vertex) -> Vertex:
+        op = vertex.op
+        if not isinstance(op, SourceOp) or op.scheme != "local" or op.reference not in directories:
+            return vertex
+        known = dict(op.attrs)
+        hint = f"{known.get(_HINT, '')}:{place_key(directories[op.reference])}"
+        return vertex.replace(op=op.replace(attrs=tuple(sorted({**known, _HINT: hint}.items()))))
+
+    return rewrite(graph, change)
+
+
+def place_key(*directories: Path) -> str:
+    """A text that stands for directories of this machine, without naming them."""
+    text = "\0".join([socket.gethostname(), *sorted(os.path.realpath(path) for path in directories)])
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def store_name(directory: str) -> str:

@@ -35,9 +35,16 @@ def docker_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def engine(docker_host: str) -> Iterator[BuildKitEngine]:
-    """The BuildKit engine on the suite's own daemon."""
-    made = BuildKitEngine(f"docker+{docker_host}")
+def buildkit(request: pytest.FixtureRequest) -> str:
+    """The address of a BuildKit: the suite's own Docker Engine; PYBUILD_TEST_BUILDKIT names another, of any kind."""
+    given = os.environ.get("PYBUILD_TEST_BUILDKIT")
+    return given or f"docker+{request.getfixturevalue('docker_host')}"
+
+
+@pytest.fixture(scope="session")
+def engine(buildkit: str) -> Iterator[BuildKitEngine]:
+    """The BuildKit engine on that BuildKit."""
+    made = BuildKitEngine(buildkit)
     yield made
     made.close()
 

@@ -32,8 +32,8 @@ pytestmark = pytest.mark.docker
 
 
 @pytest.fixture
-def client(docker_host: str) -> Iterator[Client]:
-    with connect(f"docker+{docker_host}") as made:
+def client(buildkit: str) -> Iterator[Client]:
+    with connect(buildkit) as made:
         yield made
 
 

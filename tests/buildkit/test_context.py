@@ -19,7 +19,8 @@ from pybuild.engine.buildkit.services.filesync import FileSync, Transfer
 from pybuild.engine.buildkit.session import ClientSession
 from pybuild.errors import SolveError
 from pybuild.llb.marshal import MarshalOptions, marshal
-from tests.buildkit.test_engine import run
+from pybuild.protocols import StepStatus
+from tests.buildkit.test_engine import Log, run
 from tests.buildkit.test_faults import Began
 from tests.embedded.conftest import unique
 
@@ -27,8 +28,8 @@ pytestmark = pytest.mark.docker
 
 
 @pytest.fixture
-def client(docker_host: str) -> Iterator[Client]:
-    with connect(f"docker+{docker_host}") as made:
+def client(buildkit: str) -> Iterator[Client]:
+    with connect(buildkit) as made:
         yield made
 
 
@@ -75,6 +76,24 @@ def test_only_what_changed_is_sent(client: Client, context: Path, tmp_path: Path
     assert (tmp_path / "4/d3/f9").read_bytes() == (context / "d3/f9").read_bytes()
 
 
+def test_builds_of_states_send_only_what_changed_too(engine: BuildKitEngine, context: Path, tmp_path: Path) -> None:
+    def sent(state: State) -> int:
+        """Bytes of the transfer of `context`, as the engine counts them."""
+        log = Log()
+        run(engine, state, log=log)
+        counted = [event.current for event in log.events if isinstance(event, StepStatus) and "context" in event.id]
+        return max(counted, default=0)
+
+    state = scratch().copy(local(context), "/")
+    assert sent(state) > 2_000_000
+    assert sent(state) < 200_000
+    other = tmp_path / "more"
+    other.mkdir()
+    (context / "d3/f7").write_bytes(b"changed")
+    changed = scratch().copy(local(context), "/").copy(local(other, name="more"), "/")
+    assert sent(changed) < 200_000, "what else is offered does not matter"
+
+
 def test_two_directories_of_one_name_at_once(client: Client, context: Path, tmp_path: Path) -> None:
     other = tmp_path / "elsewhere" / "context"
     other.mkdir(parents=True)
@@ -100,14 +119,14 @@ def test_two_directories_of_one_name_at_once(client: Client, context: Path, tmp_
     assert [path.name for path in (tmp_path / "out1").iterdir()] == ["d3"]
 
 
-def test_a_build_that_leaves_does_not_take_the_other_with_it(docker_host: str, base: State, tmp_path: Path) -> None:
+def test_a_build_that_leaves_does_not_take_the_other_with_it(buildkit: str, base: State, tmp_path: Path) -> None:
     state = base.run(f"sleep 3; echo done > /done # {unique()}")
     started, leave = Began("sleep 3"), threading.Event()
     errors: list[Exception] = []
 
     def first() -> None:
         try:
-            BuildKitEngine(f"docker+{docker_host}").run(request_for(state), session_for(), started, leave)
+            BuildKitEngine(buildkit).run(request_for(state), session_for(), started, leave)
         except Exception as error:
             errors.append(error)
 
@@ -116,7 +135,7 @@ def test_a_build_that_leaves_does_not_take_the_other_with_it(docker_host: str, b
     assert started.event.wait(60)
     second = Began("sleep 3")
     threading.Thread(target=lambda: (second.event.wait(60), leave.set()), daemon=True).start()
-    engine = BuildKitEngine(f"docker+{docker_host}")
+    engine = BuildKitEngine(buildkit)
     output = to_dir(tmp_path / "out")
     engine.run(request_for(scratch().copy(state.path("/done"), "/done"), output), session_for(), second)
     engine.close()

@@ -24,8 +24,8 @@ RESULTS = {"1-files": "srv/title.txt", "2-stages": "data/words.txt.gz", "3-mount
 
 
 @pytest.fixture
-def client(docker_host: str) -> Iterator[Client]:
-    with connect(f"docker+{docker_host}") as made:
+def client(buildkit: str) -> Iterator[Client]:
+    with connect(buildkit) as made:
         yield made
 
 

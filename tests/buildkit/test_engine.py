@@ -191,8 +191,8 @@ def test_an_image_in_the_daemon(
     assert docker("run", "--rm", "--network", "none", name).startswith("hello")
 
 
-def test_the_api_takes_an_address(docker_host: str, tmp_path: Path) -> None:
-    build(scratch().write("/f", "1"), to_dir(tmp_path / "out"), engine=f"docker+{docker_host}", progress="quiet")
+def test_the_api_takes_an_address(buildkit: str, tmp_path: Path) -> None:
+    build(scratch().write("/f", "1"), to_dir(tmp_path / "out"), engine=buildkit, progress="quiet")
     assert (tmp_path / "out/f").read_text() == "1"
 
 

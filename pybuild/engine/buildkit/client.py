@@ -7,9 +7,6 @@ with connect("docker://") as client:
 
 from __future__ import annotations
 
-import hashlib
-import os
-import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +28,7 @@ from pybuild.engine.buildkit.services.filesync import FileSync, LocalDir
 from pybuild.engine.buildkit.services.secrets import Secrets
 from pybuild.engine.buildkit.services.ssh import Ssh
 from pybuild.engine.buildkit.session import ClientSession
+from pybuild.engine.offered import place_key
 from pybuild.llb.definition import Definition
 from pybuild.platform import Platform
 from pybuild.protocols import Attachable, Session
@@ -108,6 +106,7 @@ class Client:
         entitlements: Sequence[str] = (),
         session: Session | None = None,
         services: Sequence[Attachable] = (),
+        shared_key: str | None = None,
         progress: Callable[[pb.StatusResponse], object] = lambda _status: None,
         cancelled: threading.Event | None = None,
     ) -> dict[str, str]:
@@ -128,6 +127,8 @@ class Client:
             entitlements: what steps may do that is not allowed by default.
             session: secrets, ssh agents and registry credentials that go beyond `secrets` and the user's own.
             services: what else is offered, such as `Uploads`.
+            shared_key: names the copies of directories that the engine keeps, so that only changes are sent. None is for
+                these very directories on this machine; give one of your own when builds offer now these, now those.
             progress: is called with each message about progress, from one thread.
             cancelled: set it from another thread to give up.
 
@@ -147,7 +148,9 @@ class Client:
         blobs |= stores(cache_imports, cache_exports)
         own_services = services_for(offered, directories, blobs)
         own_services += [*targets_of(exports), *services]
-        own = ClientSession(own_services, shared_key=shared_key(directories))
+        if shared_key is None:
+            shared_key = place_key(*(item.path for item in directories.values()))
+        own = ClientSession(own_services, shared_key=shared_key)
         request = Request(
             definition=definition,
             frontend=frontend,
@@ -251,12 +254,6 @@ def services_for(
     if blobs:
         services.append(Content(blobs))
     return services
-
-
-def shared_key(directories: Mapping[str, LocalDir]) -> str:
-    """Builds of the same directories on the same machine have the same key, others do not."""
-    text = "\0".join([socket.gethostname(), *sorted(os.path.realpath(item.path) for item in directories.values())])
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _local_dir(value: str | Path | LocalDir) -> LocalDir:

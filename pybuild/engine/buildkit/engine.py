@@ -162,14 +162,14 @@ class _Job:
 
     def __init__(self, client: Client, request: SolveRequest, session: Session, sink: ProgressSink) -> None:
         from pybuild.engine.buildkit.progress import Progress
-        from pybuild.engine.offered import offered
+        from pybuild.engine.offered import offered, with_keys
 
         self._client = client
         self._request = request
         self._session = session
         self._progress: Progress = Progress(sink)
         self._offered: Offered = offered(_without_cache(request.graph, request.no_cache), session)
-        self._graph = self._offered.graph
+        self._graph = with_keys(self._offered.graph, self._offered.directories)
         self._links = Path()
         self._configs: list[ImageConfig] = []
         self._origin: dict[Digest, tuple[Vertex, ...]] = {}
@@ -184,6 +184,7 @@ class _Job:
         started = time.time()
         from pybuild.engine.buildkit.capabilities import LINKS, attest_options
         from pybuild.engine.buildkit.localcaches import resolved
+        from pybuild.engine.offered import place_key
 
         self._imports = resolved(_caches(self._request.cache_from), self._progress.warn)
 
@@ -196,6 +197,7 @@ class _Job:
                 local_dirs={**_without_ignored(self._offered.directories), LINKS: self._links},
                 layouts=self._offered.layouts,
                 session=_Noting(self._session, missing),
+                shared_key=place_key(),  # sources say where they are
                 exports=exports,
                 cache_imports=self._imports,
                 cache_exports=_caches(self._request.cache_to),
