@@ -66,7 +66,7 @@ def offered(graph: Graph, session: Session) -> Offered:
 
 
 def with_keys(graph: Graph, directories: Mapping[str, Path]) -> Graph:
-    """Tell an engine which directory is which, so that it finds the copy that it keeps of each and asks for changes only.
+    """Tell an engine which directory is which: it finds the copy that it keeps of each, and asks for changes only.
 
     Args:
         graph: what shall be solved.

@@ -127,8 +127,8 @@ class Client:
             entitlements: what steps may do that is not allowed by default.
             session: secrets, ssh agents and registry credentials that go beyond `secrets` and the user's own.
             services: what else is offered, such as `Uploads`.
-            shared_key: names the copies of directories that the engine keeps, so that only changes are sent. None is for
-                these very directories on this machine; give one of your own when builds offer now these, now those.
+            shared_key: names the copies of directories that the engine keeps, so that only changes are sent. None is
+                for these very directories on this machine; name one when builds offer now these, now those.
             progress: is called with each message about progress, from one thread.
             cancelled: set it from another thread to give up.
 

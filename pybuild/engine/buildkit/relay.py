@@ -33,7 +33,7 @@ class Pipe:
     """
 
     def __init__(self, left: socket.socket, right: socket.socket, ended: Callable[[], None] | None = None) -> None:
-        self._left, self._right = _stream(left), _stream(right)
+        self._left, self._right = stream_of(left), stream_of(right)
         self._ended = ended
         self._lock = threading.Lock()
         self._open = 2
@@ -56,8 +56,8 @@ class Pipe:
             last = not self._open
         if last:
             self.reason = self.reason or complaint_of(self._left.sock) or complaint_of(self._right.sock)
-            self._left.sock.close()
-            self._right.sock.close()
+            self._left.close()
+            self._right.close()
             if self._ended is not None:
                 self._ended()
 
@@ -79,6 +79,10 @@ class Stream:
         while count := self.sock.recv_into(buffer):
             target.send(buffer[:count])
 
+    def receive(self) -> bytes:
+        """What came; empty at the end."""
+        return self.sock.recv(_CHUNK)
+
     def send(self, data: memoryview) -> None:
         """Send all of `data`."""
         self.sock.sendall(data)
@@ -87,6 +91,10 @@ class Stream:
         """Wake whoever waits for it; nothing more comes or goes."""
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """End it for good."""
+        self.sock.close()
 
 
 class _TlsStream(Stream):
@@ -99,8 +107,11 @@ class _TlsStream(Stream):
         self._lock = threading.Lock()
 
     def copy_to(self, target: Stream) -> None:
-        while data := self._wait_for(lambda: self._tls.recv(_CHUNK)):
+        while data := self.receive():
             target.send(memoryview(data))
+
+    def receive(self) -> bytes:
+        return self._wait_for(lambda: self._tls.recv(_CHUNK))
 
     def send(self, data: memoryview) -> None:
         while data:
@@ -122,7 +133,8 @@ class _TlsStream(Stream):
             socket.socket.shutdown(self._tls, socket.SHUT_RDWR)
 
 
-def _stream(sock: socket.socket) -> Stream:
+def stream_of(sock: socket.socket) -> Stream:
+    """A connection, encrypted or not."""
     return _TlsStream(sock) if isinstance(sock, ssl.SSLSocket) else Stream(sock)
 
 

@@ -6,14 +6,14 @@ A Docker Engine takes the connection itself (`POST /session`), a buildkitd takes
 
 from __future__ import annotations
 
-import contextlib
+import queue
 import secrets
-import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from pybuild.engine.buildkit.pb.control_pb2 import BytesMessage
+from pybuild.engine.buildkit.relay import Stream, stream_of
 from pybuild.engine.buildkit.services.server import ServiceServer
 from pybuild.errors import PybuildError
 from pybuild.protocols import Attachable
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from pybuild.engine.buildkit.channel import Answers, Channel
 
 _HEADER: Final = "X-Docker-Expose-Session-"
-_CHUNK: Final = 256 << 10
+_AHEAD: Final = 8
+"""How many messages may wait for the engine to take them."""
 
 
 def new_id() -> str:
@@ -64,11 +65,9 @@ class ClientSession:
         facts += [("Grpc-Method", url) for url in self._server.method_urls]
         headers = [(_HEADER + name, value) for name, value in facts]
         if channel.address.docker:
-            self._server.serve(channel.dial("/session", headers))
+            self._server.serve(stream_of(channel.dial("/session", headers)))
         else:
-            ours, theirs = socket.socketpair()
-            self._server.serve(theirs)
-            _StreamPipe(channel, [(name.lower(), value) for name, value in headers], ours)
+            self._server.serve(_CallStream(channel, [(name.lower(), value) for name, value in headers]))
 
         def watch() -> None:
             self._server.ended.wait()
@@ -88,26 +87,42 @@ class ClientSession:
         self._server.close()
 
 
-class _StreamPipe:
-    """Joins a connection to a call whose messages carry its bytes; ends with either."""
+class _CallStream(Stream):
+    """The bytes of a connection in the messages of a call."""
 
-    def __init__(self, channel: Channel, headers: Sequence[tuple[str, str]], sock: socket.socket) -> None:
-        self._socket = sock
-        answers = channel.exchange(
-            "/moby.buildkit.v1.Control/Session", self._outgoing(), BytesMessage, metadata=tuple(headers)
+    def __init__(self, channel: Channel, headers: Sequence[tuple[str, str]]) -> None:
+        self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._room = threading.Semaphore(_AHEAD)
+        self._answers: Answers[BytesMessage] = channel.exchange(
+            "/moby.buildkit.v1.Control/Session", self._messages(), BytesMessage, metadata=tuple(headers)
         )
-        threading.Thread(target=self._incoming, args=(answers,), daemon=True, name="session").start()
+        self._incoming = iter(self._answers)
 
-    def _outgoing(self) -> Iterator[BytesMessage]:
-        with contextlib.suppress(OSError):
-            while data := self._socket.recv(_CHUNK):
-                yield BytesMessage(data=data)
+    def _messages(self) -> Iterator[BytesMessage]:
+        while (data := self._outgoing.get()) is not None:
+            self._room.release()
+            yield BytesMessage(data=data)
 
-    def _incoming(self, answers: Answers[BytesMessage]) -> None:
-        with contextlib.suppress(OSError, PybuildError):
-            for message in answers:
-                self._socket.sendall(message.data)
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        answers.cancel()
-        self._socket.close()
+    def receive(self) -> bytes:
+        """See Stream."""
+        try:
+            for message in self._incoming:
+                if message.data:
+                    return message.data
+        except PybuildError as error:
+            raise ConnectionError(str(error)) from error
+        return b""
+
+    def send(self, data: memoryview) -> None:
+        """See Stream."""
+        self._room.acquire()
+        self._outgoing.put(bytes(data))
+
+    def shutdown(self) -> None:
+        """See Stream."""
+        self._outgoing.put(None)
+        self._room.release()
+        self._answers.cancel()
+
+    def close(self) -> None:
+        """See Stream."""

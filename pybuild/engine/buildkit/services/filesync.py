@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import stat
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_plus
@@ -128,57 +126,42 @@ class _Sender:
     def __init__(self, entries: Sequence[ContextEntry], requests: Iterator[bytes]) -> None:
         self._entries = entries
         self._requests = requests
-        self._wanted: queue.SimpleQueue[int | Exception | None] = queue.SimpleQueue()
+        self._arrived: Callable[[], bool] = getattr(requests, "waiting", lambda: False)
         self._waiting: set[int] = set()
+        self._finished = False
 
     def packets(self, transfer: Transfer) -> Iterator[bytes]:
         """All packets to send, as they become due."""
-        reader = threading.Thread(target=self._read, daemon=True, name="filesync")
-        reader.start()
         links: dict[tuple[int, int], str] = {}
-        finished = False
         for number, entry in enumerate(self._entries):
             status = _stat_of(entry, links)
             if stat.S_ISREG(entry.status.st_mode):
                 self._waiting.add(number)
             transfer.paths += 1
             yield Packet(type=Packet.PACKET_STAT, stat=status).SerializeToString()
-            while not finished and not self._wanted.empty():  # the engine asks while it still listens
-                wanted = self._wanted.get()
-                finished = wanted is None
-                if wanted is not None:
-                    yield from self._answer(wanted, transfer)
+            while not self._finished and self._arrived():  # the engine asks while it still listens
+                yield from self._answer(transfer)
         yield Packet(type=Packet.PACKET_STAT).SerializeToString()
-        while not finished and (wanted := self._wanted.get()) is not None:
-            yield from self._answer(wanted, transfer)
+        while not self._finished:
+            yield from self._answer(transfer)
         yield Packet(type=Packet.PACKET_FIN).SerializeToString()
 
-    def _read(self) -> None:
-        try:
-            for data in self._requests:
-                packet = Packet.FromString(data)
-                if packet.type == Packet.PACKET_REQ:
-                    self._wanted.put(packet.ID)
-                elif packet.type == Packet.PACKET_FIN:
-                    self._wanted.put(None)
-                    return
-                elif packet.type == Packet.PACKET_ERR:
-                    text = packet.data.decode(errors="replace")
-                    self._wanted.put(Refused("ABORTED", f"error from receiver: {text}"))
-                    return
-        except Exception as error:  # the call is over; whoever waits must wake up
-            self._wanted.put(error)
-            return
-        self._wanted.put(Refused("CANCELLED", "the engine gave up the transfer"))
-
-    def _answer(self, wanted: int | Exception, transfer: Transfer) -> Iterator[bytes]:
-        if isinstance(wanted, Exception):
-            raise wanted
-        if wanted not in self._waiting:
-            raise Refused("INVALID_ARGUMENT", f"invalid file id {wanted}")
-        self._waiting.remove(wanted)
-        transfer.requests += 1
-        yield from _bytes_of(wanted, self._entries[wanted].real)
+    def _answer(self, transfer: Transfer) -> Iterator[bytes]:
+        """What the next packet that comes asks for."""
+        data = next(self._requests, None)
+        if data is None:
+            raise Refused("CANCELLED", "the engine gave up the transfer")
+        packet = Packet.FromString(data)
+        if packet.type == Packet.PACKET_FIN:
+            self._finished = True
+        elif packet.type == Packet.PACKET_ERR:
+            raise Refused("ABORTED", f"error from receiver: {packet.data.decode(errors='replace')}")
+        elif packet.type == Packet.PACKET_REQ:
+            if packet.ID not in self._waiting:
+                raise Refused("INVALID_ARGUMENT", f"invalid file id {packet.ID}")
+            self._waiting.remove(packet.ID)
+            transfer.requests += 1
+            yield from _bytes_of(packet.ID, self._entries[packet.ID].real)
 
 
 def _stat_of(entry: ContextEntry, links: dict[tuple[int, int], str]) -> Stat:

@@ -1,34 +1,26 @@
 """Serves a client's services to an engine over one connection that the client itself opened.
 
-On that connection the roles are turned round: the engine calls. gRPC's library only serves what it accepted, so the
-server listens on a private socket, and the connection to the engine is joined to one to that socket.
+On that connection the roles are turned round: the engine calls.
 """
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NoReturn
+from typing import Final
+from urllib.parse import quote
 
 import grpc
 
 from pybuild.engine.buildkit.pb.health_pb2 import HealthCheckResponse
-from pybuild.engine.buildkit.relay import Pipe, PrivateSocket
+from pybuild.engine.buildkit.relay import Stream
+from pybuild.engine.buildkit.services.connection import CallOver, Connection, Exchange
 from pybuild.errors import PybuildError
 from pybuild.protocols import Attachable, Refused, RpcHandler
 
-_CALLS: Final = 256
-"""How many calls of an engine may be served at one time; each has a thread while it lasts."""
-_OPTIONS: Final = (
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_metadata_size", 16 << 20),  # patterns of a context are metadata
-    ("grpc.absolute_max_metadata_size", 16 << 20),
-    ("grpc.so_reuseport", 0),
-)
+_BEGIN: Final = ((":status", "200"), ("content-type", "application/grpc"))
+_OK: Final = (("grpc-status", "0"),)
+_PRINTABLE: Final = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 
 
 class Health:
@@ -56,68 +48,56 @@ class ServiceServer:
     def __init__(
         self, services: Sequence[Attachable], failed: Callable[[Exception], None] = lambda _error: None
     ) -> None:
-        self._services = [Health(), *services]
+        self._handlers: dict[str, RpcHandler] = {
+            f"/{service.service}/{name}": handler
+            for service in (Health(), *services)
+            for name, handler in service.methods().items()
+        }
         self._failed = failed
-        self._place = PrivateSocket()
-        self._pipe: Pipe | None = None
+        self._connection: Connection | None = None
         self.ended = threading.Event()
         """Set when the connection is over."""
-        library: Any = grpc  # its stubs leave most types open
-        self._server = library.server(ThreadPoolExecutor(_CALLS, thread_name_prefix="service"), options=_OPTIONS)
-        for service in self._services:
-            handlers = {
-                name: library.stream_stream_rpc_method_handler(self._adapted(handler))
-                for name, handler in service.methods().items()
-            }
-            self._server.add_generic_rpc_handlers((library.method_handlers_generic_handler(service.service, handlers),))
-        self._server.add_insecure_port(f"unix:{self._place.path}")
-        self._server.start()
 
     @property
     def method_urls(self) -> list[str]:
         """Every method, as the engine is told about them."""
-        return [f"/{service.service}/{name}" for service in self._services for name in service.methods()]
+        return list(self._handlers)
 
-    def connect(self) -> socket.socket:
-        """A connection to the server itself."""
-        sock = socket.socket(socket.AF_UNIX)
-        sock.connect(self._place.path)
-        return sock
-
-    def serve(self, connection: socket.socket) -> None:
+    def serve(self, connection: Stream) -> None:
         """Serve over a connection until it ends; returns at once."""
-        self._pipe = Pipe(connection, self.connect(), self.ended.set)
+        self._connection = Connection(connection, self._serve, self.ended.set)
 
     def close(self) -> None:
         """End the connection and every call."""
-        if self._pipe is not None:
-            self._pipe.close()
-        self._server.stop(grace=0)
-        self._place.remove()
+        if self._connection is not None:
+            self._connection.close()
 
-    def _adapted(self, handler: RpcHandler) -> Callable[[Iterator[bytes], Any], Iterator[bytes]]:
-        """A handler in gRPC's form."""
+    def _serve(self, exchange: Exchange) -> None:
+        """One call, as gRPC has it over HTTP/2."""
+        metadata: dict[str, list[str]] = {}
+        for key, value in exchange.headers:
+            metadata.setdefault(key, []).append(value)
+        exchange.begin(_BEGIN)
+        try:
+            handler = self._handlers.get(metadata.get(":path", [""])[0])
+            if handler is None:
+                raise Refused("UNIMPLEMENTED", f"unknown method {metadata.get(':path', [''])[0]}")
+            for message in handler(exchange, metadata):
+                exchange.send(message)
+            exchange.finish(_OK)
+        except CallOver:
+            pass
+        except Refused as refused:
+            exchange.finish(_status(refused.code, refused.message))
+        except PybuildError as error:
+            self._failed(error)
+            exchange.finish(_status("INTERNAL", error.message))
+        except Exception as error:
+            self._failed(error)
+            exchange.finish(_status("INTERNAL" if isinstance(error, OSError) else "UNKNOWN", str(error)))
 
-        def serve(requests: Iterator[bytes], context: Any) -> Iterator[bytes]:
-            metadata: dict[str, list[str]] = {}
-            for key, value in context.invocation_metadata() or ():
-                metadata.setdefault(key, []).append(value if isinstance(value, str) else value.decode("latin-1"))
-            try:
-                yield from handler(requests, metadata)
-            except Refused as refused:
-                _abort(context, refused.code, refused.message)
-            except PybuildError as error:
-                self._failed(error)
-                _abort(context, "INTERNAL", error.message)
-            except OSError as error:
-                self._failed(error)
-                _abort(context, "INTERNAL", str(error))
 
-        return serve
-
-
-def _abort(context: Any, code: str, message: str) -> NoReturn:
-    with contextlib.suppress(KeyError):
-        context.abort(grpc.StatusCode[code], message)
-    context.abort(grpc.StatusCode.UNKNOWN, message)
-    raise AssertionError("abort does not return")
+def _status(code: str, message: str) -> list[tuple[str, str]]:
+    """How a call failed: gRPC's number of the code, and the text with what no header may hold escaped."""
+    found = grpc.StatusCode.__members__.get(code, grpc.StatusCode.UNKNOWN)
+    return [("grpc-status", str(found.value[0])), ("grpc-message", quote(message, safe=_PRINTABLE))]
