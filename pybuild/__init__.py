@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pybuild._api import abuild, build, connect, embedded
     from pybuild._dockerfile import dockerfile
     from pybuild.dsl.buildfile import load_buildfile
+    from pybuild.dsl.buildoptions import BuildOptions, source_date_epoch
     from pybuild.dsl.documents import Document, document
     from pybuild.dsl.mount import Mount
     from pybuild.dsl.mounts import bind, cache, secret, ssh, tmpfs
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 _HOME = {
     "pybuild._api": ("abuild", "build", "connect", "embedded"),
     "pybuild._dockerfile": ("dockerfile",),
+    "pybuild.dsl.buildoptions": ("BuildOptions", "source_date_epoch"),
     "pybuild.dsl.buildfile": ("load_buildfile",),
     "pybuild.dsl.documents": ("Document", "document"),
     "pybuild.dsl.mount": ("Mount",),
@@ -59,6 +61,7 @@ _HOME = {
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "BuildOptions",
     "BuildResult",
     "Document",
     "ExecState",
@@ -90,6 +93,7 @@ __all__ = [
     "oci_layout",
     "scratch",
     "secret",
+    "source_date_epoch",
     "ssh",
     "target",
     "target_platform",

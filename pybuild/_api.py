@@ -17,7 +17,7 @@ from pybuild._boundary import called_like, public
 from pybuild._request import Heads, invocation_of, request_of, target_heads
 from pybuild.errors import ExecError
 from pybuild.platform import require_linux
-from pybuild.protocols import MetadataResolver, OutputSpec, ProgressSink, SolveRequest, SolveResult
+from pybuild.protocols import MetadataResolver, OutputSpec, ProgressSink, SolveRequest, SolveResult, SourceDates
 from pybuild.results.logs import LogKeeper
 from pybuild.results.result import BuildResult, Origin
 from pybuild.session.secrets import EnvironmentSecret, SecretValue
@@ -241,6 +241,15 @@ def image_lookup() -> MetadataResolver:
     from pybuild.store.store import Store
 
     return SourceSet(Store.open(embedded().root), LocalSession())
+
+
+def source_dates() -> SourceDates:
+    """Says when sources were made, which it fetches."""
+    from pybuild.engine.dockerfiles import Silent
+    from pybuild.engine.frontendhost import EmbeddedHost
+    from pybuild.session.local import LocalSession
+
+    return EmbeddedHost(embedded(), LocalSession(), Silent())
 
 
 def session_for(

@@ -61,7 +61,7 @@ def request_of(
         outputs=outputs,
         no_cache=tuple(no_cache),
         target=target,
-        source_date_epoch=_source_date_epoch(),
+        source_date_epoch=_source_date_epoch() if first.patch.epoch is None else first.patch.epoch,
         passes=passes,
         squash=squash,
         allow=parse_allowed(allow),

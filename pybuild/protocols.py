@@ -20,7 +20,7 @@ import attrs
 
 from pybuild.digest import Digest
 from pybuild.llb.meta import HostIP, NetMode, SecurityMode, Ulimit
-from pybuild.llb.vertex import Graph, Vertex
+from pybuild.llb.vertex import Edge, Graph, Vertex
 from pybuild.oci.imageconfig import ImageConfig
 from pybuild.platform import Platform
 from pybuild.progress import LogStream as LogStream
@@ -412,6 +412,18 @@ class MetadataResolver(Protocol):
 
     def resolve(self, vertex: Vertex, platform: Platform) -> SourceMetadata:
         """Look up a source vertex. Raises SourceFetchError."""
+        ...
+
+
+@runtime_checkable
+class SourceDates(Protocol):
+    """Says when sources were made; a MetadataResolver may be one as well."""
+
+    def source_time(self, source: Edge) -> int | None:
+        """When a git repository or download was made, in seconds since 1970; None when nothing says it.
+
+        Raises SourceFetchError.
+        """
         ...
 
 

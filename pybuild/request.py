@@ -73,6 +73,8 @@ class ImagePatch:
     """Those of `cmd` and `entrypoint` whose only word is a text for the shell of the image."""
     steps: tuple[HistoryStep, ...] = ()
     """What the calls that led here add to the history, oldest first."""
+    epoch: int | None = None
+    """When all of it is said to be made, in seconds since 1970: SOURCE_DATE_EPOCH; None leaves that to the build."""
     base: ImageConfig | None = None
     """A frontend's image config, which the changes apply to instead of the inherited one; its history is complete."""
     base_steps: int = 0

@@ -60,6 +60,7 @@ EXECUTION = {"store", "runtime", "registry", "attest", "session", "source", "exp
 UPWARD = {("errors", "cli"), ("dsl", "_api"), ("dsl", "results"), ("engine", "__init__"), ("_boundary", "__init__")}
 #: Packages of one layer that may know each other: everything in the execution column may use the store.
 SAME_LAYER = {
+    ("convert", "dsl"),
     ("runtime", "store"),
     ("registry", "store"),
     ("attest", "store"),

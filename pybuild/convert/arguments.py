@@ -13,6 +13,7 @@ import attrs
 
 from pybuild.frontend.dockerfile.dialect import Dialect
 from pybuild.frontend.dockerfile.instructions import Arg, ArgDefinition, Dockerfile
+from pybuild.frontend.dockerfile.lower.epoch import NAME as EPOCH
 
 PLATFORM_ARGS: Final = {
     "TARGETPLATFORM": "str(target_platform())",
@@ -30,6 +31,7 @@ PLATFORM_ARGS: Final = {
 _EXTENDED: Final = {"DOCKEROS": PLATFORM_ARGS["TARGETOS"], "DOCKERARCH": PLATFORM_ARGS["TARGETARCH"]}
 
 
+_PREFIX: Final = "build-arg:"
 STAGE_ARG: Final = "TARGETSTAGE"
 """Name of the stage that is built."""
 
@@ -42,6 +44,7 @@ class Arguments:
         defaults: the default that all declarations of a name agree on; None where they do not.
         fixed: names that are declared once with a default, or alike everywhere: that default is all there is.
         before: the ARGs before the first FROM, in order.
+        given: those that the build was given a value for, which is their default.
         platform: those that every build of the dialect has, and where a Buildfile finds their values.
     """
 
@@ -49,14 +52,21 @@ class Arguments:
     fixed: frozenset[str]
     before: tuple[ArgDefinition, ...]
     platform: Mapping[str, str]
+    given: frozenset[str] = frozenset()
 
     def is_global(self, name: str) -> bool:
         """Whether an ARG before the first FROM declares a name."""
         return any(item.name == name for item in self.before)
 
 
-def arguments_of(dockerfile: Dockerfile, dialect: Dialect) -> Arguments:
-    """Look all declarations through."""
+def given_arguments(options: Mapping[str, str]) -> dict[str, str]:
+    """The build arguments among the options of a frontend, without those that are about the build as a whole."""
+    found = {name.removeprefix(_PREFIX): text for name, text in options.items() if name.startswith(_PREFIX)}
+    return {name: text for name, text in found.items() if name != EPOCH}
+
+
+def arguments_of(dockerfile: Dockerfile, dialect: Dialect, given: Mapping[str, str]) -> Arguments:
+    """Look all declarations through; what is `given` takes the place of defaults."""
     before = tuple(item for arg in dockerfile.global_args for item in arg.definitions)
     last = {item.name: item.value for item in before}
     found: dict[str, set[str | None]] = {}
@@ -70,7 +80,8 @@ def arguments_of(dockerfile: Dockerfile, dialect: Dialect) -> Arguments:
                     found.setdefault(item.name, set()).add(value)
     fixed = frozenset(name for name, values in found.items() if len(values) == 1)
     platform = PLATFORM_ARGS | _EXTENDED if dialect.extended else PLATFORM_ARGS
-    return Arguments({name: _plain(values) for name, values in found.items()}, fixed, before, platform)
+    defaults = {name: _plain(values) for name, values in found.items()} | dict(given)
+    return Arguments(defaults, fixed, before, platform, frozenset(given))
 
 
 def _plain(values: set[str | None]) -> str | None:

@@ -7,7 +7,8 @@ from functools import cached_property
 
 import attrs
 
-from pybuild.errors import PybuildError, SourceFetchError
+from pybuild.errors import FrontendError, PybuildError, SourceFetchError
+from pybuild.frontend.dockerfile.dockerfile import parse
 from pybuild.frontend.dockerfile.frontend import DockerfileBuild
 from pybuild.frontend.dockerfile.instructions import Command, Dockerfile
 from pybuild.frontend.dockerfile.lower.args import default_args, global_args
@@ -115,3 +116,15 @@ class Lookups:
                 "nor that it has no layers or a relative WORKDIR"
             )
             return None
+        except FrontendError as error:
+            if not self._lacks_arguments(around.build):
+                raise
+            around.warn(f"{error.message}: an argument has no value, so base images were not looked up")
+            return None
+
+    @staticmethod
+    def _lacks_arguments(build: DockerfileBuild) -> bool:
+        """Whether an ARG before the first FROM has neither a default nor a value."""
+        dockerfile = parse(build.text.data, dialect=build.dialect, library=build.library())
+        items = [item for arg in dockerfile.global_args for item in arg.definitions]
+        return any(item.value is None and item.name not in build.options.build_args for item in items)

@@ -12,6 +12,7 @@ from pybuild.convert.layout import Call, Code, Listing
 from pybuild.convert.literals import literal
 from pybuild.convert.names import Names, identifier
 from pybuild.convert.texts import Texts, names_in
+from pybuild.frontend.dockerfile.lower.epoch import NAME as EPOCH
 from pybuild.frontend.dockerfile.shellwords import Lexer
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -91,11 +92,20 @@ class Function:
 
     def argument(self, name: str, default: str | None) -> str | None:
         """The value of an ARG of the stage, None when it has none; `default` is as written."""
+        if name == EPOCH:
+            return self._epoch(default)
         if default is None:
             if self.arguments.is_global(name) or name in self.arguments.platform or name == STAGE_ARG:
                 return self.global_value(name, declared=True)
             return self._chosen(name, None)
         return self._chosen(name, self.expand(default))
+
+    def _epoch(self, default: str | None) -> str:
+        """SOURCE_DATE_EPOCH is one for the whole build; a stage's own default is for that stage alone."""
+        self.texts.helpers.add("source_date_epoch")
+        if default is None:
+            return self.texts.hole("source_date_epoch()", nullable=True)
+        return self.texts.hole(f"(source_date_epoch() or {self.texts.code(self.expand(default))})")
 
     def set_argument(self, name: str, value: str) -> None:
         """An ARG has been declared: its value is that of the variable, if there is one."""
@@ -121,6 +131,8 @@ class Function:
         return self._globals[name, place]
 
     def _global_at(self, name: str, place: int, *, declared: bool) -> str | None:
+        if name == EPOCH and place >= 0:
+            return self._epoch(None)
         if place < 0:
             if name == STAGE_ARG:
                 return self._chosen(name, self.wanted or "default") if declared else self.wanted or "default"
@@ -128,7 +140,8 @@ class Function:
                 return None
             self.texts.helpers.add("build_platform" if name.startswith("BUILD") else "target_platform")
             automatic = self.texts.hole(self.arguments.platform[name])
-            return self._chosen(name, automatic) if declared or self.arguments.is_global(name) else automatic
+            asked_for = declared or self.arguments.is_global(name) or name in self.arguments.given
+            return self._chosen(name, automatic) if asked_for else automatic
         word = self.arguments.before[place].value
         if word is None:
             earlier = self.global_value(name, end=place, declared=True)
@@ -180,8 +193,8 @@ def keyword_arguments(pairs: Iterable[tuple[str, str]]) -> list[Code]:
     """Pairs of name and code as `name=value`, or as one mapping where a name is not an identifier.
 
     Example:
-        >>> keyword_arguments([("A", '"1"')]), keyword_arguments([("a-b", '"1"')])
-        (['A="1"'], [Listing(brackets='{}', items=['"a-b": "1"'])])
+        >>> keyword_arguments([("A", '"1"')]), keyword_arguments([("a-b", '"1"')])[0].line
+        (['A="1"'], '{"a-b": "1"}')
     """
     import keyword
 

@@ -30,15 +30,16 @@ class Pieces:
 
 @attrs.frozen
 class Listing:
-    """A list or mapping: its brackets, and its items as code."""
+    """A list or mapping: its brackets, its items as code, and what stands before it, such as `name=`."""
 
     brackets: str
     items: Sequence[Code]
+    lead: str = ""
 
     @property
     def line(self) -> str:
         """All of it on one line."""
-        return f"{self.brackets[0]}{', '.join(map(line_of, self.items))}{self.brackets[1]}"
+        return f"{self.lead}{self.brackets[0]}{', '.join(map(line_of, self.items))}{self.brackets[1]}"
 
 
 @attrs.define
@@ -91,7 +92,7 @@ def _laid_out(code: Code, indent: str, lead: str, end: str) -> list[str]:
     if isinstance(code, Pieces):
         return [*(indent + part for part in code.parts[:-1]), f"{indent}{code.parts[-1]}{end}"]
     if isinstance(code, Listing):
-        return _broken(code.items, code.brackets[0], code.brackets[1], indent, lead, end)
+        return _broken(code.items, code.lead + code.brackets[0], code.brackets[1], indent, lead, end)
     return _broken(code.args, f"{code.name}(", ")", indent, lead, end)
 
 

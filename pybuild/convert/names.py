@@ -7,8 +7,9 @@ import keyword
 import re
 
 HELPERS = (
-    "State", "bind", "build_platform", "cache", "document", "dockerfile", "expand", "git", "http", "image", "local",
-    "mount", "oci_layout", "scratch", "secret", "ssh", "target", "target_platform", "tmpfs",
+    "BuildOptions", "State", "bind", "build_platform", "cache", "document", "dockerfile", "expand", "git", "http",
+    "image", "local", "mount", "oci_layout", "scratch", "secret", "source_date_epoch", "ssh", "target",
+    "target_platform", "tmpfs",
 )  # fmt: skip
 """What a written Buildfile imports from pybuild."""
 RESERVED = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *HELPERS, "base"})

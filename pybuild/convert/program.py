@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import attrs
 
-from pybuild.convert.arguments import arguments_of
+from pybuild.convert.arguments import arguments_of, given_arguments
 from pybuild.convert.around import Around, Lookups
 from pybuild.convert.contexts import WrittenContexts
 from pybuild.convert.function import DEFAULT_PATH, Function
@@ -16,6 +16,7 @@ from pybuild.convert.instructions import calls_of
 from pybuild.convert.layout import Call, call_lines, docstring, imports, line_of, returned, signature
 from pybuild.convert.literals import literal
 from pybuild.convert.names import Names, identifier
+from pybuild.convert.options import options_call
 from pybuild.convert.texts import Texts
 from pybuild.errors import PybuildError
 from pybuild.frontend.dockerfile.dialect import dialect_in
@@ -28,6 +29,7 @@ from pybuild.frontend.dockerfile.lower.values import stage_index
 from pybuild.frontend.dockerfile.shellwords import Lexer
 
 _DIRECTIVE = re.compile(r"(?:syntax|escape|check)\s*=", re.IGNORECASE)
+_OPTIONS = "OPTIONS"
 _UNNAMED = ("app", "final")
 """What the last stage is called where it has no name."""
 
@@ -40,7 +42,8 @@ def buildfile_text(data: bytes, *, file: str = "Dockerfile", target: str = "", a
         file: what it is called, for errors; what it includes is read from its directory.
         target: the stage that is built by default; the last one when empty.
         around: the build that the Dockerfile belongs to. Without it, the build context is the directory that the
-            Buildfile will stand in, and no images are looked up.
+            Buildfile will stand in, and no images are looked up. What its
+            options say of steps is written as `BuildOptions`; its arguments become the defaults of parameters.
 
     Raises:
         FrontendError: the Dockerfile is wrong.
@@ -78,13 +81,15 @@ class _Program:
         self._lines = data.decode("utf-8", "replace").splitlines()
         self._texts = Texts()
         self._lexer = Lexer(escape=self._dockerfile.escape)
-        self._arguments = arguments_of(self._dockerfile, dialect)
+        options: Mapping[str, str] = {} if around is None else around.build.options.raw
+        self._arguments = arguments_of(self._dockerfile, dialect, given_arguments(options))
         self._stages: list[_Planned] = []
         self._target = target
         self._around = around
         self._contexts = WrittenContexts(around, self._texts)
         self._lookups = Lookups(around)
         self._actual = None if around is None else around.actual(self._dockerfile, self._lexer)
+        self._options = options_call(options, self._dockerfile, self._lexer, file)
         self._plan()
 
     # ------------------------------------------------------------------------------------------------------- planning
@@ -129,8 +134,11 @@ class _Program:
         wanted = self._default()
         bodies = [self._function_lines(planned, default=planned is wanted) for planned in self._stages]
         helpers = {"State", "target", *self._texts.helpers}
-        head = [*self._header(), *imports(helpers)]
         constants = self._contexts.lines()
+        if self._options is not None:
+            helpers.add("BuildOptions")
+            constants = [*constants, *call_lines(self._options, "", f"{_OPTIONS} = ")]
+        head = [*self._header(), *imports(helpers)]
         head += ["", *constants] if constants else []
         parts = [head, *self._contexts.functions(), *bodies]
         return "\n\n\n".join("\n".join(lines) for lines in parts) + "\n"
@@ -283,6 +291,7 @@ class _Program:
         function, stage = planned.function, planned.stage
         options = [f"name={literal(function.shown)}"] if function.shown else []
         options += ["default=True"] if default else []
+        options += [f"options={_OPTIONS}"] if self._options is not None else []
         decorator = "@target" + (f"({', '.join(options)})" if options else "")
         head = [f"    {line}" for line in function.head]
         return [

@@ -12,6 +12,7 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 import attrs
 
 from pybuild._boundary import describe
+from pybuild.dsl.buildoptions import is_predefined
 from pybuild.errors import TargetError
 from pybuild.location import Location
 
@@ -97,6 +98,8 @@ def from_text(
     by_name = {parameter.name: parameter for parameter in known}
     for key, text in given.items():
         parameter = _named(key, by_name)
+        if parameter is None and is_predefined(key):
+            continue
         if parameter is None:
             hint = suggestion(key, by_name) or _listing("it takes", by_name) or "it takes no parameters"
             problems.append(TargetError(f'target "{name}" has no parameter "{key}"', locations=[location], hint=hint))

@@ -41,6 +41,7 @@ _PLAIN = (
     "on_build",
     "author",
     "args_escaped",
+    "epoch",
 )
 _LISTS = ("exposed_ports", "volumes")
 

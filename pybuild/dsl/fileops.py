@@ -16,6 +16,7 @@ from pybuild.errors import ArgumentError
 from pybuild.llb import construct
 from pybuild.llb.files import (
     UNSET_MODE,
+    UNSET_TIME,
     CopyAction,
     FileAction,
     MkdirAction,
@@ -30,6 +31,7 @@ from pybuild.location import Location
 
 _OCTAL = re.compile(r"[0-7]{1,5}")
 _SYMBOLIC = re.compile(r"[ugoa]*[-+=][rwxXstugo]*(?:[-+=][rwxXstugo]*)*")
+_SECOND = 1_000_000_000  # nanoseconds
 _WILDCARDS = frozenset("*?[\\")
 
 
@@ -110,14 +112,15 @@ def make_directory(path: str, workdir: str | None, *, mode: int, parents: bool, 
     )
 
 
-def make_workdir(directory: str, user: str | None) -> MkdirAction:
-    """The action of `State.workdir` with `create`: for `user`, None for that of the image."""
+def make_workdir(directory: str, user: str | None, epoch: int | str | None) -> MkdirAction:
+    """The action of `State.workdir` with `create`: for `user`, None for that of the image; as old as the build."""
     return MkdirAction(
         path=join(None, directory),
         mode=0o755,
         make_parents=True,
         owner=parse_owner(user),
         inherit_owner=user is None,
+        timestamp=epoch * _SECOND if isinstance(epoch, int) else UNSET_TIME,
     )
 
 

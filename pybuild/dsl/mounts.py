@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pybuild._boundary import public
 from pybuild.dsl import context
+from pybuild.dsl.buildoptions import options
 from pybuild.dsl.checks import check_variable, not_negative, permission_bits
 from pybuild.dsl.mount import SSH_TARGET, Mount
 from pybuild.dsl.paths import PathRef, checked, rooted
@@ -96,8 +97,9 @@ def cache(
         if selector:
             raise ArgumentError("cache(): uid, gid and mode describe an empty cache, but source is given")
         edge, selector = _owned_directory(edge, uid, gid, mode, location), "/cache"
-    # The namespace of cache ids is empty, hence the slash in front (frontend/dockerfile/dockerfile2llb).
-    cache_id = "/" + (posixpath.normpath(target) if id is None else checked(id, "cache(): id"))
+    # A slash stands behind an empty namespace, too (frontend/dockerfile/dockerfile2llb).
+    name = posixpath.normpath(target) if id is None else checked(id, "cache(): id")
+    cache_id = f"{options().cache_namespace}/{name}"
     spec = mounts.CacheMount(
         target=clean, cache_id=cache_id, sharing=_SHARING[sharing], selector=selector, readonly=readonly
     )

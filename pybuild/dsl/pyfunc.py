@@ -54,7 +54,7 @@ def make_call(
         env=None,
         workdir=None,
         user=None,
-        network="sandbox",
+        network=None,
         security="sandbox",
         shell=True,  # no process is started here
         valid_exit_codes=(0,),

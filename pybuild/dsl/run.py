@@ -13,6 +13,8 @@ from typing import Final, Literal, TypeAlias
 import attrs
 
 from pybuild.dsl import context
+from pybuild.dsl.buildoptions import Network as Network
+from pybuild.dsl.buildoptions import options
 from pybuild.dsl.checks import check_variable
 from pybuild.dsl.config import Folded
 from pybuild.dsl.documents import Document
@@ -39,12 +41,12 @@ from pybuild.location import Location
 from pybuild.platform import Platform
 from pybuild.request import HistoryStep
 
-Network: TypeAlias = Literal["sandbox", "host", "none"]
 Security: TypeAlias = Literal["sandbox", "insecure"]
 
 _NETWORK: Final = {"sandbox": NetMode.SANDBOX, "host": NetMode.HOST, "none": NetMode.NONE}
 _SECURITY: Final = {"sandbox": SecurityMode.SANDBOX, "insecure": SecurityMode.INSECURE}
 _PIPES = "/dev/pipes/"
+_SHM = "/dev/shm"  # noqa: S108  # where every Linux process expects it
 _CPU_PERIOD = 100_000  # microseconds, the kernel's default
 _ROOT: Final = mounts.BindMount(target="/", output=0)
 
@@ -62,6 +64,7 @@ class Run:
     location: Location
     step: HistoryStep
     devices: tuple[CDIDevice, ...] = ()
+    shm_size: int = 0
     attached: tuple[tuple[Mount, Location], ...] = ()
 
     def vertex(self) -> Vertex:
@@ -79,6 +82,8 @@ class Run:
                 placed.append((spec, mount.edge))
             if mount.secret_env is not None:
                 secrets.append(mount.secret_env)
+        if self.shm_size:
+            placed.append((mounts.TmpfsMount(target=_SHM, size=self.shm_size), None))
         return construct.exec_(
             self._meta_with_agent(placed),
             placed,
@@ -144,7 +149,7 @@ def make_run(
     env: Mapping[str, str] | None,
     workdir: str | None,
     user: str | None,
-    network: Network,
+    network: Network | None,
     security: Security,
     shell: Sequence[str] | bool,
     valid_exit_codes: Sequence[int],
@@ -167,23 +172,30 @@ def make_run(
     codes = tuple(sorted(set(valid_exit_codes)))
     if not codes:
         raise ArgumentError("run(): valid_exit_codes must not be empty")
+    always = options()
     meta = ExecMeta(
         args=args,
         env=tuple([f"{name}={text}" for name, text in (*config.early, *config.kept, *late.items())]),
         cwd=(patch.working_dir or "") if workdir is None else join(patch.working_dir, workdir),
         user=(patch.user or "") if user is None else user,
+        proxy_env=always.proxies,
+        extra_hosts=always.hosts,
+        hostname=always.hostname,
+        ulimits=always.ulimits,
+        cgroup_parent=always.cgroup_parent,
         valid_exit_codes=() if codes == (0,) else codes,
         inherit=Inherit(shell=by_shell, early=len(config.early), kept=len(config.kept)),
     )
     return Run(
         base=base,
         meta=meta,
-        network=_NETWORK[network],
+        network=_NETWORK[network or always.network or "sandbox"],
         security=_SECURITY[security],
         platform=platform,
         metadata=metadata,
         location=location,
         devices=tuple(map(_device, devices)),
+        shm_size=always.shm_size,
         step=run_step(args, config.arguments, config.variables, by_shell=by_shell),
         attached=script,
     )

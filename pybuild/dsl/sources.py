@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from pybuild._boundary import public
 from pybuild.dsl import context
+from pybuild.dsl.buildoptions import options
 from pybuild.dsl.config import EMPTY
 from pybuild.dsl.history import own_step
 from pybuild.dsl.paths import StrPath, checked
@@ -30,14 +31,14 @@ _RESOLVE_MODES: Final = {"default": "", "always": "pull", "never": "local"}
 
 @public
 def image(
-    ref: str, *, platform: Platform | str | None = None, pull: Literal["default", "always", "never"] = "default"
+    ref: str, *, platform: Platform | str | None = None, pull: Literal["default", "always", "never"] | None = None
 ) -> State:
     """Start from an image.
 
     Args:
         ref: its reference, such as `alpine`, `debian:bookworm` or `registry:5000/team/app@sha256:...`.
         platform: which variant of it; the platform of the build by default.
-        pull: ask the registry only for what is missing, always, or never.
+        pull: ask the registry only for what is missing, always, or never; as the build says when left out.
 
     Raises:
         ReferenceFormatError: `ref` is not an image reference, or `platform` not a platform.
@@ -49,7 +50,7 @@ def image(
     """
     from pybuild.oci.reference import parse_reference
 
-    mode = _RESOLVE_MODES[pull]
+    mode = _RESOLVE_MODES[pull or options().pull or "default"]
     attrs = {"image.resolvemode": mode} if mode else {}
     wanted = parse_platform(platform) if isinstance(platform, str) else platform
     location = capture()

@@ -18,6 +18,7 @@ from pybuild._boundary import public
 from pybuild.digest import Digest, digest_of
 from pybuild.dsl import fileops, history, imageconfig, transfer
 from pybuild.dsl.buildable import Buildable
+from pybuild.dsl.buildoptions import BuildOptions, options
 from pybuild.dsl.config import EMPTY, Config, Folded, Step
 from pybuild.dsl.configurable import Configurable
 from pybuild.dsl.documents import Document
@@ -126,7 +127,7 @@ class State(
         workdir: str | None = None,
         user: str | None = None,
         mounts: Iterable[Mount] = (),
-        network: Literal["sandbox", "host", "none"] = "sandbox",
+        network: Literal["sandbox", "host", "none"] | None = None,
         security: Literal["sandbox", "insecure"] = "sandbox",
         shell: Sequence[str] | bool = True,
         name: str | None = None,
@@ -146,7 +147,8 @@ class State(
             workdir: directory of this step only; relative to that of `.workdir()`.
             user: user of this step only, as `name|uid[:group|gid]`.
             mounts: what else the step sees; `.mount()` adds to it.
-            network: a private network with outbound traffic, the host's, or none.
+            network: a private network with outbound traffic, the host's, or none; that of the build when left out,
+                which is a private one.
             security: Docker's default capabilities and seccomp filter, or all capabilities.
             shell: the shell in front of a command text; True takes that of `.shell()` or of the image.
             name: what progress and drawings call the step.
@@ -230,7 +232,7 @@ class State(
         state = State._make(self._head, self._config.with_change("working_dir", path, step), self._platform, location)
         if not step.layer:
             return state
-        action = fileops.make_workdir(directory, self._settings.user)
+        action = fileops.make_workdir(directory, self._settings.user, options().epoch)
         return state._on(fileops.vertex(self._head, [(action, None)], location), location)
 
     @overload
@@ -266,6 +268,15 @@ class State(
         copies = transfer.copies(word, source, dest, self._workdir, options)
         step = transfer.step(word, source, dest, options)
         return self._on(transfer.layer(self._head, copies, location, link=link), location, step)
+
+    def _finished(self, build: BuildOptions) -> State:
+        """As the result of a build: with what its options say of the image."""
+        config = self._config
+        if build.labels:
+            config = config.with_change("labels", dict(build.labels))
+        if isinstance(build.epoch, int):
+            config = config.with_change("epoch", build.epoch)
+        return self if config is self._config else State._make(self._head, config, self._platform, self._location)
 
     @property
     def _workdir(self) -> str | None:

@@ -19,6 +19,7 @@ import attrs
 
 from pybuild._boundary import public
 from pybuild.dsl import context
+from pybuild.dsl.buildoptions import NO_OPTIONS, Asked, BuildOptions, asked, asking, from_arguments
 from pybuild.dsl.platforms import asked_platform
 from pybuild.errors import PybuildError, TargetError
 from pybuild.location import Frame, Location, capture
@@ -90,6 +91,13 @@ _registry: ContextVar[Registry | None] = ContextVar("pybuild_registry", default=
 _evaluation: ContextVar[Evaluation | None] = ContextVar("pybuild_evaluation", default=None)
 
 
+def registered(name: str) -> Target[...] | None:
+    """The target of the Buildfile that is being loaded or made, by its name in any case."""
+    registry = _registry.get()
+    known = {} if registry is None else registry.targets
+    return known.get(name) or next((each for each in known.values() if each.name.lower() == name.lower()), None)
+
+
 class Target(Generic[P]):
     """A named function that returns a State; made by `@target`.
 
@@ -110,6 +118,7 @@ class Target(Generic[P]):
         default: bool = False,
         platforms: Sequence[str] = (),
         output: OutputSpec | None = None,
+        options: BuildOptions = NO_OPTIONS,
     ) -> None:
         functools.update_wrapper(self, function)
         self.function = function
@@ -117,6 +126,7 @@ class Target(Generic[P]):
         self.default = default
         self.platforms = tuple(platforms)
         self.output = output
+        self.options = options
         code = function.__code__ if hasattr(function, "__code__") else None
         self.location = _defined_at(code, self.name) if code else capture()
 
@@ -150,11 +160,27 @@ class Target(Generic[P]):
         """
         from pybuild.dsl import args
 
-        values, problems = args.from_text(self.parameters, given or {}, self.name, self.location)
+        texts = given or {}
+        values, problems = args.from_text(self.parameters, texts, self.name, self.location)
         raise_all(problems, f'target "{self.name}" was given wrong arguments')
-        return self._evaluate((), values, self.location)
+        before = asked()
+        options = from_arguments(texts).over(before.options)
+        with asking(attrs.evolve(before, options=options, arguments=tuple(texts.items()))):
+            return self._evaluate((), values, self.location)
 
     def _evaluate(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], location: Location) -> State:
+        __tracebackhide__ = True
+        before = asked()
+        if before.within:
+            return self._made(args, kwargs, location)
+        from pybuild.dsl.epoch import with_date
+
+        with asking(attrs.evolve(before, options=before.options.over(self.options))):
+            dated = with_date(asked().options, self.location)
+            with asking(Asked(dated, within=True)):
+                return self._made(args, kwargs, location)._finished(dated)
+
+    def _made(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], location: Location) -> State:
         __tracebackhide__ = True
         current = _evaluation.get() or Evaluation()
         key = self._key(args, kwargs, location)
@@ -188,6 +214,7 @@ class Target(Generic[P]):
         key: _Key = (
             id(self),
             asked_platform(),
+            asked().options,
             *((name, type(value).__qualname__, value) for name, value in arguments.items()),
         )
         try:
@@ -289,6 +316,7 @@ def target(
     default: bool = False,
     platforms: Sequence[str] = (),
     output: OutputSpec | None = None,
+    options: BuildOptions = NO_OPTIONS,
 ) -> Callable[[Callable[P, State]], Target[P]]: ...
 @public
 def target(
@@ -299,6 +327,7 @@ def target(
     default: bool = False,
     platforms: Sequence[str] = (),
     output: OutputSpec | None = None,
+    options: BuildOptions = NO_OPTIONS,
 ) -> Any:
     """Make a function that returns a State a target of the Buildfile.
 
@@ -308,6 +337,8 @@ def target(
         default: whether it is built when no target is named.
         platforms: what to build it for when the command line does not say.
         output: what to do with it when the command line does not say.
+        options: what holds for all of its steps, and those of the targets that it calls, when the command line does
+            not say.
 
     Example:
         >>> from pybuild import scratch, target
@@ -320,7 +351,9 @@ def target(
 
     def declare(declared: Callable[..., Any]) -> Target[...]:
         _check_declaration(declared, name, platforms)
-        made: Target[...] = Target(declared, name=name, default=default, platforms=platforms, output=output)
+        made: Target[...] = Target(
+            declared, name=name, default=default, platforms=platforms, output=output, options=options
+        )
         registry = _registry.get()
         if registry is not None:
             registry.add(made)

@@ -84,7 +84,7 @@ def open_dockerfile(
 
     session = LocalSession(secrets=secrets, local_dirs={**inputs.directories, **inputs.layouts})
     given = states or {}
-    host = EmbeddedHost(engine, session, sink or _Silent(), inputs={name: head for name, (head, _) in given.items()})
+    host = EmbeddedHost(engine, session, sink or Silent(), inputs={name: head for name, (head, _) in given.items()})
     described = {f"input-metadata:{name}": _described(host, *state) for name, state in given.items()}
     build = DockerfileBuild({**inputs.options, **described}, host)
     build.dialect = _dialect(build, inputs)
@@ -103,7 +103,9 @@ def _history(head: Edge | None, patch: ImagePatch) -> tuple[History, ...]:
     return () if has_whole_history(head, patch) else layer_history(head)
 
 
-class _Silent:
+class Silent:
+    """Drops all progress: implements protocols.ProgressSink."""
+
     def emit(self, event: ProgressEvent) -> None:
         """See protocols.ProgressSink."""
 

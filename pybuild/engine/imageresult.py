@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 
 from pybuild.engine.layerhistory import history_of_layers, layer_history
-from pybuild.frontend.dockerfile.lower.gojson import quote_list
+from pybuild.frontend.dockerfile.lower.gojson import quote_list, rfc3339
 from pybuild.llb.ops import SourceOp
 from pybuild.llb.paths import clean
 from pybuild.llb.vertex import Edge, Graph
@@ -49,7 +49,7 @@ def result_config(
     base = base_config(head, platform, resolver) if patch.base is None else patch.base
     config = apply_patch(base, patch)
     if is_told(written, patch):
-        own = told_history(patch.steps, base)
+        own = told_history(patch.steps, base, patch.epoch)
     else:
         own = layer_history(written)[patch.base_steps :] if patch.base is not None else ()
     return attrs.evolve(config, history=(*config.history, *own))
@@ -68,12 +68,15 @@ def has_whole_history(written: Edge | None, patch: ImagePatch) -> bool:
     return patch.base is not None or is_told(written, patch)
 
 
-def told_history(steps: Sequence[HistoryStep], base: ImageConfig) -> tuple[History, ...]:
-    """The entries of the history that `steps` make of a base, oldest first."""
+def told_history(steps: Sequence[HistoryStep], base: ImageConfig, epoch: int | None = None) -> tuple[History, ...]:
+    """The entries of the history that `steps` make of a base, oldest first; `epoch` is when, in seconds since 1970."""
+    created = "" if epoch is None else rfc3339(epoch)
     shell = base.config.shell or DEFAULT_SHELL
     directory = base.config.working_dir or "/"
     return tuple(
-        History(created_by=_told(step, shell, directory), comment=step.comment, empty_layer=not step.layer)
+        History(
+            created=created, created_by=_told(step, shell, directory), comment=step.comment, empty_layer=not step.layer
+        )
         for step in steps
     )
 

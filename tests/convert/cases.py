@@ -1,8 +1,8 @@
 """Conversions of the vectors' Dockerfiles: what differs between a Dockerfile's graph and that of its Buildfile.
 
 Both are made for the same arguments and platform with the vectors' fake image resolver, in a session without an id (as
-an engine of this machine has none): the Dockerfile's by the frontend, the Buildfile's by loading what `convert` wrote
-and running the default passes.
+an engine of this machine has none, whichever client a directory comes from): the Dockerfile's by the frontend, the
+Buildfile's by loading what `convert` wrote and running the default passes.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pybuild.convert import buildfile_text
 from pybuild.convert.around import Around
 from pybuild.dsl import context
 from pybuild.dsl.buildfile import load_buildfile
+from pybuild.dsl.buildoptions import is_predefined
 from pybuild.dsl.platforms import building_for
 from pybuild.dsl.state import State
 from pybuild.engine.imageresult import result_config
@@ -37,7 +38,7 @@ from pybuild.passes.pipeline import run_passes
 from pybuild.passes.resolve import resolve
 from pybuild.platform import Platform
 from pybuild.protocols import PassContext, SourceMetadata
-from tests.wire.dockerfiles import FakeHost
+from tests.wire.dockerfiles import SOURCE_TIME, FakeHost
 from tests.wire.resolver import Resolver, answer
 
 
@@ -61,8 +62,16 @@ class FakeLookup:
         self.pinned.setdefault(pinned.partition("://")[2], reference)
         return SourceMetadata(identifier=pinned, config=parse_image_config(found.config), document=found.config)
 
+    def source_time(self, source: Edge) -> int | None:
+        """See protocols.SourceDates."""
+        op = source.vertex.op
+        assert isinstance(op, SourceOp)
+        return SOURCE_TIME if op.scheme in ("git", "http", "https") else None
 
-def differences(directory: Path, scratch: Path, resolver: Resolver, caps: list[str]) -> list[str]:
+
+def differences(
+    directory: Path, scratch: Path, resolver: Resolver, caps: list[str], *, written_out: bool = True
+) -> list[str]:
     """What differs; empty when nothing does.
 
     Args:
@@ -70,20 +79,27 @@ def differences(directory: Path, scratch: Path, resolver: Resolver, caps: list[s
         scratch: an empty directory for the Buildfile.
         resolver: answers for images.
         caps: all capabilities of the version.
+        written_out: whether `convert` is given the build arguments, and not the Buildfile alone.
     """
     path = directory / "opts.json"
     case = json.loads(path.read_text()) if path.exists() else {}
     try:
-        return list(_differences(case, directory, scratch, resolver, caps))
+        return list(_differences(case, directory, scratch, resolver, caps, written_out=written_out))
     except (PybuildError, ExceptionGroup) as error:
         return [f"{type(error).__name__}: {error}"]
 
 
 def _differences(
-    case: Mapping[str, Any], directory: Path, scratch: Path, resolver: Resolver, caps: list[str]
+    case: Mapping[str, Any],
+    directory: Path,
+    scratch: Path,
+    resolver: Resolver,
+    caps: list[str],
+    *,
+    written_out: bool,
 ) -> Iterator[str]:
     dockerfile = (directory / "Dockerfile").read_bytes()
-    options = dict(case.get("opts", {}))
+    options = {name: text for name, text in case.get("opts", {}).items() if not name.startswith("local-sessionid:")}
     host = FakeHost(case, dockerfile, resolver, caps)
     host.session_id = ""
     dialect = attrs.evolve(dialect_in(dockerfile), labs=case.get("labs", False))
@@ -93,7 +109,11 @@ def _differences(
     for name in local:
         (scratch / name).mkdir()
         (scratch / name / ".dockerignore").write_text(case.get("context_dockerignore", {}).get(name, ""))
-    text = buildfile_text(dockerfile, target=options.get("target", ""), around=Around(build=build))
+    known = build
+    if not written_out:
+        rest = {name: text for name, text in options.items() if not name.startswith("build-arg:")}
+        known = DockerfileBuild(rest, host, dockerfile=dockerfile, dialect=dialect)
+    text = buildfile_text(dockerfile, target=options.get("target", ""), around=Around(build=known))
     (scratch / "Buildfile.py").write_text(text)
     ignore = case.get("dockerignore")
     if ignore is not None:
@@ -129,7 +149,8 @@ def _state(scratch: Path, options: Mapping[str, str]) -> State:
     wanted = buildfile.target(target)
     arguments = {key.partition(":")[2]: value for key, value in options.items() if key.startswith("build-arg:")}
     known = {parameter.name for parameter in wanted.parameters}
-    given = {name: value for name, value in arguments.items() if name.lower() in {each.rstrip("_") for each in known}}
+    taken = {each.rstrip("_") for each in known}
+    given = {name: text for name, text in arguments.items() if name.lower() in taken or is_predefined(name)}
     return buildfile.state(target, given)
 
 

@@ -32,3 +32,22 @@ def test_same_image(name: str, tmp_path: Path) -> None:
         assert found, f"{name} is the same by now: take it out of the gaps"
     else:
         assert found == []
+
+
+def arguments_of(name: str) -> list[str]:
+    path = CASES[0].parent / name / "opts.json"
+    options = json.loads(path.read_text()).get("opts", {}) if path.exists() else {}
+    return [option for option in options if option.startswith("build-arg:")]
+
+
+#: What these arguments say of the context, or which language the file is in, only `convert` can know.
+FOR_CONVERT = {
+    "build-arg:BUILDKIT_CONTEXT_KEEP_GIT_DIR",
+    "build-arg:BUILDKIT_SYNTAX",
+}
+GIVEN = [name for name in NAMES if name not in GAPS and arguments_of(name)]
+
+
+@pytest.mark.parametrize("name", [name for name in GIVEN if not FOR_CONVERT & set(arguments_of(name))])
+def test_arguments_that_only_the_buildfile_is_given(name: str, tmp_path: Path) -> None:
+    assert differences(CASES[0].parent / name, tmp_path, RESOLVER, list(CAPS), written_out=False) == []

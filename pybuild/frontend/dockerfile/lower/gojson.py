@@ -74,3 +74,11 @@ def in_byte_order(items: Iterable[str]) -> list[str]:
 
 
 __all__ = ["duration", "in_byte_order", "json_text", "quote_list", "value_list"]
+
+
+def rfc3339(seconds: int) -> str:
+    """Seconds since the epoch as image configs have them."""
+    from datetime import UTC, datetime, timedelta
+
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ").zfill(20)

@@ -96,9 +96,9 @@ def read_options(raw: Mapping[str, str], build_platform: Platform) -> Options:
     resolve_mode = raw.get("image-resolve-mode") or "default"
     if resolve_mode not in ("default", "pull", "local"):
         raise FrontendError(f"invalid image-resolve-mode: {resolve_mode}")
-    hosts = _within("failed to parse additional hosts", _extra_hosts, raw.get("add-hosts", ""))
+    hosts = _within("failed to parse additional hosts", read_hosts, raw.get("add-hosts", ""))
     shm_size = _within("failed to parse shm size", _size, raw.get("shm-size", ""))
-    ulimits = _within("failed to parse ulimit", _ulimits, raw.get("ulimit", ""))
+    ulimits = _within("failed to parse ulimit", read_ulimits, raw.get("ulimit", ""))
     resources = _within("failed to parse resource limits", _resources, raw)
     network = raw.get("force-network-mode", "")
     if network not in _NETWORKS:
@@ -163,7 +163,8 @@ def _platforms(text: str) -> tuple[Platform, ...]:
     return tuple(found)
 
 
-def _extra_hosts(text: str) -> tuple[HostIP, ...]:
+def read_hosts(text: str) -> tuple[HostIP, ...]:
+    """Lines of /etc/hosts from `NAME=IP,NAME=IP`. Raises ValueError with BuildKit's text."""
     found: list[HostIP] = []
     for field in fields(text) if text else ():
         host, equals, address = field.lower().partition("=")
@@ -182,7 +183,8 @@ def _size(text: str) -> int:
     return gotext.parse_int(text, 64) if text else 0
 
 
-def _ulimits(text: str) -> tuple[Ulimit, ...]:
+def read_ulimits(text: str) -> tuple[Ulimit, ...]:
+    """Limits from `NAME=SOFT:HARD,NAME=BOTH`. Raises ValueError with BuildKit's text."""
     return tuple(_ulimit(field) for field in fields(text)) if text else ()
 
 

@@ -9,6 +9,7 @@ import attrs
 from pybuild.errors import PybuildError
 from pybuild.frontend.dockerfile.lines import Lines
 from pybuild.frontend.dockerfile.lint import Linter
+from pybuild.frontend.dockerfile.lower.gojson import rfc3339
 from pybuild.frontend.dockerfile.lower.ignored import Ignored
 from pybuild.frontend.dockerfile.lower.options import Options
 from pybuild.frontend.dockerfile.shellwords import Lexer
@@ -95,14 +96,6 @@ class Scope:
     def linter_for(self, comments: tuple[str, ...]) -> Linter:
         """The lint sink of an instruction with `comments` above it."""
         return self.linter.with_comments(comments)
-
-
-def rfc3339(seconds: int) -> str:
-    """Seconds since the epoch as image configs have them."""
-    from datetime import UTC, datetime, timedelta
-
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ").zfill(20)
 
 
 def located(error: E, lines: Lines | None, file: str) -> E:
