@@ -67,6 +67,11 @@ def add_target(parser: argparse.ArgumentParser) -> None:
     )
     add_file(parser)
     parser.add_argument("--target", metavar="NAME", help="the same as TARGET; of a Dockerfile, the stage")
+    add_args(parser)
+
+
+def add_args(parser: argparse.ArgumentParser) -> None:
+    """Arguments, and what to build for."""
     parser.add_argument(
         "--arg",
         "--build-arg",

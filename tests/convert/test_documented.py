@@ -27,17 +27,17 @@ def test_the_page_shows_what_is_written() -> None:
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "Dockerfile").write_text(block("dockerfile"))
-    assert main(["convert", str(tmp_path)]) == 0
+    assert main(["convert", "--no-lookup", str(tmp_path)]) == 0
     assert (tmp_path / "Buildfile.py").read_text() == block("python")
-    assert main(["convert", str(tmp_path)]) == 2
+    assert main(["convert", "--no-lookup", str(tmp_path)]) == 2
     assert "--force" in capsys.readouterr().err
-    assert main(["convert", str(tmp_path), "-o", "-", "--target", "deps"]) == 0
+    assert main(["convert", "--no-lookup", str(tmp_path), "-o", "-", "--target", "deps"]) == 0
     assert "@target(default=True)\ndef deps(" in capsys.readouterr().out
 
 
 def test_nothing_is_written_for_a_wrong_dockerfile(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "Dockerfile").write_text("FROM alpine\nRUNN make\n")
-    assert main(["convert", str(tmp_path)]) == FrontendError.exit_code
+    assert main(["convert", "--no-lookup", str(tmp_path)]) == FrontendError.exit_code
     assert "Dockerfile:2" in capsys.readouterr().err
     assert not (tmp_path / "Buildfile.py").exists()
 
