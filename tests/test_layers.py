@@ -22,6 +22,7 @@ LAYERS: dict[str, int] = {
     "pairs": 0,
     "quantities": 0,
     "configfile": 0,
+    "temporary": 0,
     "oci": 1,
     "llb": 2,
     "progress": 3,

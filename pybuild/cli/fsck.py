@@ -19,10 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; 1 when something is wrong and was not put right."""
     store = flags.open_store(own=True)
-    from pybuild.engine.leftovers import check_workers
+    from pybuild.engine.leftovers import check_temporary, check_workers
     from pybuild.store.fsck import fsck
 
-    found = [*fsck(store, repair=options.repair), *check_workers(store.root, repair=options.repair)]
+    found = [
+        *fsck(store, repair=options.repair),
+        *check_workers(store.root, repair=options.repair),
+        *check_temporary(repair=options.repair),
+    ]
     left = sum(not finding.repaired for finding in found)
     if options.format == "json":
         import json

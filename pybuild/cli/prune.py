@@ -93,10 +93,12 @@ def _agreed(options: argparse.Namespace) -> bool:
 
 
 def _prune(store: Store, rules: Sequence[Rule] | None, report: Callable[[UsageRecord], None] | None) -> PruneResult:
+    from pybuild.engine.leftovers import sweep_killed
     from pybuild.store.disk import disk_of
     from pybuild.store.gcsettings import read_policy
     from pybuild.store.gcstate import note_collection
 
+    sweep_killed(store.root)
     result = store.gc.collect(read_policy(disk_of(store.root)).rules if rules is None else rules, report=report)
     note_collection(store, result.left)
     return result

@@ -46,7 +46,7 @@ def start_collecting(root: Path) -> None:
 
 def collect(store: Store) -> None:
     """Apply the policy to a store, when it is due and no other process does."""
-    from pybuild.engine.leftovers import sweep_workers
+    from pybuild.engine.leftovers import sweep_killed
     from pybuild.store.disk import disk_of
     from pybuild.store.gcsettings import read_policy
 
@@ -58,7 +58,7 @@ def collect(store: Store) -> None:
         if not is_due(store):
             return
         try:
-            sweep_workers(store.root)
+            sweep_killed(store.root)
             rules = read_policy(disk_of(store.root)).rules
             done = store.gc.collect(rules, until=time.monotonic() + _AT_MOST_SECONDS)
         except (PybuildError, OSError) as error:

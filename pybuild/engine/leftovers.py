@@ -29,6 +29,31 @@ def sweep_workers(root: Path) -> None:
     sweep(base)
 
 
+def sweep_killed(root: Path) -> None:
+    """Remove what killed workers left, and the temporary directories of killed clients."""
+    from pybuild.temporary import sweep
+
+    sweep_workers(root)
+    sweep()
+
+
+def check_temporary(*, repair: bool) -> list[Finding]:
+    """Temporary directories of clients that were killed.
+
+    Args:
+        repair: remove them.
+    """
+    from pybuild.store.finding import Finding
+    from pybuild.temporary import abandoned, sweep
+
+    found = sweep() if repair else abandoned()
+    problem = "its process was killed"
+    return [
+        Finding(kind="temporary", id=str(path), problem=problem, repaired=repair and not path.exists())
+        for path in found
+    ]
+
+
 def check_workers(root: Path, *, repair: bool) -> list[Finding]:
     """What is left of workers that have ended: state directories and control groups.
 

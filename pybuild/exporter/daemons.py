@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ import attrs
 from pybuild.digest import Digest
 from pybuild.errors import ExportError
 from pybuild.oci.layoutwriter import LAYOUT_FILE, index_document
+from pybuild.temporary import TemporaryFolder
 
 _AT_ONCE: Final = 100
 """How many images to ask for in one command."""
@@ -146,7 +146,7 @@ class Podman:
     def load(self, image: Loadable, report: Callable[[str], None]) -> None:
         """See Daemon: podman pulls from a layout whose layers are links to where they lie already."""
         report("podman takes what it lacks")
-        with tempfile.TemporaryDirectory(prefix="pybuild-load-") as directory:
+        with TemporaryFolder("load-") as directory:
             layout = Path(directory)
             _link_layout(layout, image)
             image_id = _run(["podman", "pull", "--quiet", f"oci:{layout}"]).split()[-1]

@@ -10,7 +10,6 @@ import os
 import shutil
 import stat
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Final
 import attrs
 
 from pybuild.errors import ArgumentError, EngineUnavailable
+from pybuild.temporary import TemporaryFolder
 
 DEFAULT: Final = "default"
 _VARIABLE: Final = "SSH_AUTH_SOCK"
@@ -152,8 +152,8 @@ class KeyAgent:
     def __init__(self, spec: AgentSpec) -> None:
         if shutil.which("ssh-agent") is None:
             raise _missing("ssh-agent")
-        self._directory = Path(tempfile.mkdtemp(prefix="pybuild-ssh-"))
-        self.socket = self._directory / "agent"
+        self._folder = TemporaryFolder("ssh-")
+        self.socket = self._folder.path / "agent"
         self._process = subprocess.Popen(
             ["sh", "-c", 'ssh-agent -D -a "$0" & cat >/dev/null; kill $!', str(self.socket)],
             stdin=subprocess.PIPE,
@@ -180,7 +180,7 @@ class KeyAgent:
         with self._process as process:  # closes its standard input, and waits
             if process.stdin is not None:
                 process.stdin.close()
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self._folder.remove()
 
 
 class Agents:

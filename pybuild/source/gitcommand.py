@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 import subprocess
-import tempfile
 import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,6 +23,7 @@ import attrs
 from pybuild.errors import EngineUnavailable, SourceFetchError
 from pybuild.protocols import Session
 from pybuild.source.gitsettings import GitSettings
+from pybuild.temporary import TemporaryFolder
 
 _PASSED: Final = (
     *("PATH", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy"),
@@ -269,7 +269,7 @@ def _known_hosts(settings: GitSettings, stack: ExitStack) -> str:
     if not settings.known_hosts:
         home = os.environ.get("HOME") or str(Path.home())
         return _quoted([f"{home}/.ssh/known_hosts", f"{home}/.ssh/known_hosts2"])
-    directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pybuild-git-")))
+    directory = Path(stack.enter_context(TemporaryFolder("git-")))
     path = directory / "known_hosts"
     path.write_text(settings.known_hosts.rstrip("\n") + "\n")
     return _quoted([str(path)])

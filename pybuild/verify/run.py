@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from pybuild.protocols import (
     SolveResult,
     StepFinished,
 )
+from pybuild.temporary import TemporaryFolder
 from pybuild.verify.compare import Outcome, compare
 from pybuild.verify.imagefiles import ImageFiles, ImageReader
 from pybuild.verify.trace import first_maker
@@ -58,7 +58,7 @@ def verify(
     """
     if len(engines) < 2:
         raise EngineUnavailable("comparing needs two engines", hint="--engines embedded,docker")
-    with tempfile.TemporaryDirectory(prefix="pybuild-verify-") as folder:
+    with TemporaryFolder("verify-") as folder:
         builds = [_Builds(name, request, session, sink, Path(folder) / "image.tar", inputs) for name in engines]
         try:
             _share(builds)

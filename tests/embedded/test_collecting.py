@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +27,7 @@ pytestmark = pytest.mark.engine
 
 BUILDFILE = """
 import os
-from pybuild import State, cache, oci_layout, scratch, target
+from pybuild import State, cache, oci_layout, scratch, ssh, target
 
 base = oci_layout(os.environ["PYBUILD_BASE"], os.environ["PYBUILD_REF"])
 
@@ -41,6 +43,11 @@ def step() -> State:
 def gated() -> State:
     wait = "touch /gate/begun; while test ! -e /gate/go; do sleep 0.05; done"
     return base.run("echo kept > /kept").run(f"{wait}; cat /kept > /copy").mount(cache("/gate"))
+
+@target
+def connected() -> State:
+    wait = "touch /gate/begun; while test ! -e /gate/go; do sleep 0.05; done"
+    return base.run(wait).mount(cache("/gate"), ssh())
 """
 SMALL = "[gc]\nmaxUsedSpace = '500kB'\n"
 NOTHING = "[[gc.policy]]\nall = true\n"
@@ -70,9 +77,9 @@ class Project:
     def build(self, target: str = "plain", **env: str) -> None:
         self.run("build", target, "--progress", "plain", **env)
 
-    def start(self, target: str, **env: str) -> subprocess.Popen[bytes]:
+    def start(self, target: str, *flags: str, **env: str) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            command(self.root, "build", target, "--progress", "plain"),
+            command(self.root, "build", target, "--progress", "plain", *flags),
             cwd=self.directory,
             env=environment({**self.env, **env}),
             stdin=subprocess.DEVNULL,
@@ -167,19 +174,38 @@ def test_what_a_running_build_uses_stays(project: Project) -> None:
     assert {record["kind"] for record in project.records()} <= {"record"}
 
 
-def test_what_killed_builds_left_goes_with_the_next_build(project: Project) -> None:
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A directory for temporary files; paths of sockets are short."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield Path(directory)
+
+
+@pytest.mark.skipif(shutil.which("ssh-agent") is None, reason="OpenSSH is not installed")
+def test_what_killed_builds_left_goes_with_the_next_build(project: Project, temporary: Path) -> None:
+    key = project.directory / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    project.env["TMPDIR"] = str(temporary)
     project.build(TOKEN="a")
-    with project.start("gated") as running:
+    with project.start("connected", "--ssh", f"default={key}") as running:
         until(lambda: list(project.root.glob("cache-mounts/*/*/tree/begun")))
         for pid in (running.pid, *pids_of(project.root)):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # ends as the others do
+                os.kill(pid, signal.SIGKILL)
     assert_nothing_left(project.root, "killed")
+    assert len(list(temporary.glob("pybuild-*/ssh-*"))) == 1
     store = Store.open(project.root)
     assert {finding.kind for finding in fsck(store)} >= {"lease", "unfinished"}
+    kinds = {
+        finding["kind"] for finding in json.loads(project.run("fsck", "--format", "json", code=1).stdout)["problems"]
+    }
+    assert "temporary" in kinds
     project.build(TOKEN="a")  # of which everything is cached
     project.settled()
     assert fsck(store) == []
+    assert json.loads(project.run("fsck", "--format", "json").stdout) == {"ok": True, "problems": []}
     store.close()
+    assert list(temporary.glob("pybuild-*/*")) == []
     for folder in ("leases", "locks", "tmp", "ingest", "workers"):
         assert not (project.root / folder).is_dir() or os.listdir(project.root / folder) == []
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from pybuild.cli.review.repository import GitError, Repository, Revision, run_git
+from pybuild.temporary import TemporaryFolder
 
 _NO_LFS: Final = (
     *("-c", "filter.lfs.smudge="),
@@ -42,7 +42,8 @@ class Checkout:
 
     def __init__(self, repository: Repository) -> None:
         self._repository = repository
-        self._scratch = Path(tempfile.mkdtemp(prefix="pybuild-diff-")).resolve()
+        self._folder = TemporaryFolder("diff-")
+        self._scratch = self._folder.path.resolve()
         self.root = self._scratch / "tree"
         self._modules: list[str] = []
 
@@ -60,7 +61,7 @@ class Checkout:
         self._remove()
 
     def _remove(self) -> None:
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._folder.remove()
 
     def _git(self, *arguments: str) -> bytes:
         env = {"GIT_DIR": str(self.root / ".git"), "GIT_WORK_TREE": str(self.root), "GIT_LFS_SKIP_SMUDGE": "1"}

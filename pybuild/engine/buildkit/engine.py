@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -41,6 +40,7 @@ from pybuild.protocols import (
     Variant,
 )
 from pybuild.shown import Shown
+from pybuild.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
     from pybuild.engine.buildkit.address import Address
@@ -176,7 +176,7 @@ class _Job:
         self._imports: Sequence[CacheEntry] = ()
 
     def run(self, cancelled: threading.Event | None) -> SolveResult:
-        with tempfile.TemporaryDirectory(prefix="pybuild-") as links:
+        with TemporaryFolder() as links:
             self._links = Path(links)
             return self._run(cancelled)
 

@@ -8,7 +8,6 @@ before those that only can build them, and a node whose machine has a platform b
 
 from __future__ import annotations
 
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +34,7 @@ from pybuild.protocols import (
     SolveRequest,
     SolveResult,
 )
+from pybuild.temporary import TemporaryFolder
 
 _TICK: Final = 0.1
 _PLATFORM: Final = "platform"
@@ -127,7 +127,7 @@ class SeveralNodes(BuildKitEngine):
             return self.nodes[next(iter(parts))].engine.run(request, session, sink, cancelled)
         check_outputs(request)
         started = time.time()
-        with tempfile.TemporaryDirectory(prefix="pybuild-") as folder:
+        with TemporaryFolder() as folder:
             asked = {
                 node: shared(
                     request, [request.variants[number].platform for number in numbers], Path(folder) / str(node)

@@ -7,17 +7,15 @@ to a connection that a function makes: upgraded, encrypted, or through a program
 from __future__ import annotations
 
 import contextlib
-import os
 import select
-import shutil
 import socket
 import ssl
-import tempfile
 import threading
 from collections.abc import Callable
 from typing import Final, TypeVar
 
 from pybuild.engine.buildkit.dial import complaint_of, is_alert, tls_failure
+from pybuild.temporary import TemporaryFolder
 
 _CHUNK: Final = 256 << 10
 T = TypeVar("T")
@@ -142,12 +140,12 @@ class PrivateSocket:
     """The path of a Unix socket in a directory that only this user may enter."""
 
     def __init__(self) -> None:
-        self._directory = tempfile.mkdtemp(prefix="pybuild-")
-        self.path = os.path.join(self._directory, "s")
+        self._folder = TemporaryFolder()
+        self.path = str(self._folder.path / "s")
 
     def remove(self) -> None:
         """Remove it."""
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self._folder.remove()
 
 
 class Relay:

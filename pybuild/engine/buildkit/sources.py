@@ -6,7 +6,6 @@ are inherited exactly as on the embedded engine.
 
 from __future__ import annotations
 
-import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,6 +22,7 @@ from pybuild.oci.layout import Layout
 from pybuild.oci.reference import parse_named
 from pybuild.platform import Platform, best_match
 from pybuild.protocols import Session, SourceMetadata
+from pybuild.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
     from pybuild.engine.buildkit.gateway import Gateway
@@ -89,7 +89,7 @@ class GatewayResolver:
         from pybuild.solver.sources import SourceSet
         from pybuild.store.store import Store
 
-        with tempfile.TemporaryDirectory(prefix="pybuild-") as folder:
+        with TemporaryFolder() as folder:
             found = SourceSet(Store.open(Path(folder)), self._session, platform).resolve(vertex, platform)
         scheme, _, reference = found.identifier.partition("://")  # engines take complete references only
         return attrs.evolve(found, identifier=f"{scheme}://{parse_named(reference)}")

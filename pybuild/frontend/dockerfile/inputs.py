@@ -11,13 +11,13 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import attrs
 
 from pybuild.errors import ArgumentError, DefinitionError
 from pybuild.frontend.dockerfile.contextarchive import unpack_context
 from pybuild.frontend.dockerfile.lower.contexts import DOCKERFILE, is_archive
+from pybuild.temporary import TemporaryFolder
 
 STDIN = "-"
 _URL = re.compile(r"(?:https?|git|ssh)://|git@|github\.com/")
@@ -122,8 +122,8 @@ def _stdin() -> bytes:
 
 def _with_text(inputs: Inputs, text: bytes) -> Inputs:
     """The Dockerfile comes in as text: a directory of its own holds it, so that all else stays the same."""
-    folder = TemporaryDirectory(prefix="pybuild-dockerfile-")
-    place = Path(folder.name)
+    folder = TemporaryFolder("dockerfile-")
+    place = folder.path
     (place / DOCKERFILE).write_bytes(text)
     options = {**inputs.options, "filename": DOCKERFILE, "dockerfilekey": "dockerfile"}
     directories = {**inputs.directories, "dockerfile": place}
@@ -133,8 +133,8 @@ def _with_text(inputs: Inputs, text: bytes) -> Inputs:
 def _from_stdin(inputs: Inputs, file: str | None) -> Inputs:
     """An archive is the context; anything else is a Dockerfile, which then builds from nothing."""
     data = _stdin()
-    folder = TemporaryDirectory(prefix="pybuild-context-")
-    place = Path(folder.name)
+    folder = TemporaryFolder("context-")
+    place = folder.path
     if not is_archive(data):
         empty = place / "context"
         empty.mkdir()
