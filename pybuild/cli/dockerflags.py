@@ -1,4 +1,4 @@
-"""The flags of `docker buildx build` that only Dockerfiles know, and what they are to the frontend."""
+"""The flags of `docker buildx build` about steps and contexts, and what they are to the frontend."""
 
 from __future__ import annotations
 
@@ -16,29 +16,13 @@ if TYPE_CHECKING:
     from pybuild.frontend.dockerfile.lint import LintWarning
 
 _EPOCH: Final = "SOURCE_DATE_EPOCH"
-_ONLY: Final = (
-    "build_context",
-    "syntax",
-    "label",
-    "add_host",
-    "network",
-    "pull",
-    "shm_size",
-    "ulimit",
-    "cgroup_parent",
-)
+_ONLY: Final = ("build_context", "syntax")
 _REPEATED: Final = (
-    (
-        "--build-context",
-        "NAME=PLACE",
-        "another context: docker-image://REF, oci-layout://PATH[:TAG], a path, a URL, target:STAGE",
-    ),
     ("--label", "KEY=VALUE", "a label of the image"),
     ("--add-host", "NAME:IP", "a line in /etc/hosts of every step"),
     ("--ulimit", "NAME=SOFT:HARD", "a resource limit of every step"),
 )
 _ONCE: Final = (
-    ("--syntax", "NAME", "read the file as if its first line were # syntax=NAME; pybuild adds EXPORT, IMPORT ..."),
     ("--network", "MODE", "network of the steps that say nothing: default, none or host"),
     ("--shm-size", "SIZE", "size of /dev/shm"),
     ("--cgroup-parent", "PATH", "the cgroup that steps run below"),
@@ -46,8 +30,21 @@ _ONCE: Final = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags, in a group of their own."""
-    group = parser.add_argument_group("for Dockerfiles")
+    """The flags, in groups of their own."""
+    only = parser.add_argument_group("for Dockerfiles")
+    only.add_argument(
+        "--build-context",
+        metavar="NAME=PLACE",
+        action="append",
+        default=[],
+        help="another context: docker-image://REF, oci-layout://PATH[:TAG], a path, a URL, target:STAGE",
+    )
+    only.add_argument(
+        "--syntax",
+        metavar="NAME",
+        help="read the file as if its first line were # syntax=NAME; pybuild adds EXPORT, IMPORT ...",
+    )
+    group = parser.add_argument_group("of all steps, and of the image")
     for flag, value, text in _REPEATED:
         group.add_argument(flag, metavar=value, action="append", default=[], help=text)
     for flag, value, text in _ONCE:
@@ -56,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def refuse(options: argparse.Namespace) -> None:
-    """Complain about these flags where there is no Dockerfile.
+    """Complain about the flags that are for Dockerfiles where there is none.
 
     Raises:
         UsageError: one was given.

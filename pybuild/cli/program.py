@@ -71,15 +71,23 @@ def load(options: argparse.Namespace, secrets: Mapping[str, SecretValue | Enviro
     if dockerflags.is_dockerfile(options):
         return _dockerfile(options, secrets)
     from pybuild._request import heads_of
+    from pybuild.dsl.buildoptions import building_with, from_frontend
 
     dockerflags.refuse(options)
     buildfile, wanted = flags.load_target(options)
     given = flags.pairs(options.args, "--arg")
+    with flags.value_of("build"):
+        asked = from_frontend(dockerflags.frontend_options(options))
+
+    def make() -> State:
+        with building_with(asked):
+            return buildfile.state(wanted.name, given)
+
     platforms = flags.platforms_of(options) or wanted.platforms
     names = [name for text in getattr(options, "no_cache_filter", ()) for name in text.split(",")]
     return Program(
         name=wanted.name,
-        heads=heads_of(lambda: buildfile.state(wanted.name, given), platforms),
+        heads=heads_of(make, platforms),
         output=wanted.output,
         no_cache=("*",) if getattr(options, "no_cache", False) else tuple(names),
         invocation=Invocation(

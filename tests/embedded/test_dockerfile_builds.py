@@ -184,7 +184,7 @@ def test_other_commands_take_dockerfiles(base_layout: Path, warm_root: Path, pro
         done = pybuild(warm_root, words, *context, "--build-arg", "VERSION=none-so-far", ".", cwd=project)
         assert done.returncode == 0, done.stderr
         assert expected in done.stdout
-    refused = pybuild(warm_root, "plan", "--network", "host", "-f", "Buildfile.py", cwd=project)
+    refused = pybuild(warm_root, "plan", "--syntax", "pybuild", "-f", "Buildfile.py", cwd=project)
     assert (refused.returncode, "is for Dockerfiles" in refused.stderr) == (2, True)
 
 
