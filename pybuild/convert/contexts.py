@@ -17,7 +17,7 @@ from pybuild.convert.layout import Call, call_lines, chained
 from pybuild.convert.literals import literal
 from pybuild.convert.names import Names, identifier
 from pybuild.convert.texts import Texts
-from pybuild.errors import ConvertError
+from pybuild.errors import ConvertError, FrontendError
 from pybuild.frontend.dockerfile.lower import platforms
 from pybuild.frontend.dockerfile.lower.namedcontext import NamedContext, find_context
 from pybuild.frontend.dockerfile.lower.references import parse_named
@@ -32,6 +32,7 @@ _MAIN: Final = "context"
 _FILE: Final = "context"
 """What the frontend calls the file of a context that is downloaded."""
 _PREFIX: Final = "context:"
+_TAKEN: Final = frozenset({"OPTIONS"})
 
 
 @attrs.frozen
@@ -55,7 +56,7 @@ class WrittenContexts:
     def __init__(self, around: Around | None, texts: Texts) -> None:
         self._around = around
         self._texts = texts
-        self._names = Names()
+        self._names = Names(_TAKEN)
         self._constants: dict[str, _Constant] = {}
         self._functions: dict[str, list[str]] = {}
         self._function_names = Names()
@@ -72,6 +73,19 @@ class WrittenContexts:
             return ""
         made = self._main(self._around)
         return "" if made is None else self._constant(_MAIN, "the build context", *made)
+
+    def dated(self, name: str) -> str:
+        """The code of the repository or download that a context is; "" for other contexts, and for what is none."""
+        around = self._around
+        if around is None:
+            return ""
+        if name == _MAIN:
+            return self.main() if around.build.contexts.is_remote else ""
+        try:
+            found = self.named(name)
+        except FrontendError:  # cannot be the name of a context
+            return ""
+        return found if isinstance(found, str) else ""
 
     def stand_in(self, name: str) -> str:
         """The stage that stands for a name; "" where none does."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pybuild.convert.layout import Call, Listing
 from pybuild.convert.literals import literal
@@ -15,7 +15,9 @@ from pybuild.llb.meta import ProxyEnv, Ulimit
 _SIZES = ((1 << 30, "g"), (1 << 20, "m"), (1 << 10, "k"))
 
 
-def options_call(raw: Mapping[str, str], dockerfile: Dockerfile, lexer: Lexer, file: str) -> Call | None:
+def options_call(
+    raw: Mapping[str, str], dockerfile: Dockerfile, lexer: Lexer, file: str, source: Callable[[str], str]
+) -> Call | None:
     """`BuildOptions(...)` with what the options of a frontend and the Dockerfile's SOURCE_DATE_EPOCH say.
 
     Args:
@@ -23,6 +25,7 @@ def options_call(raw: Mapping[str, str], dockerfile: Dockerfile, lexer: Lexer, f
         dockerfile: as parsed.
         lexer: reads words.
         file: what the Dockerfile is called.
+        source: gives the code of the repository or download that is the context of a name; "" where it is none.
 
     Returns:
         None where they say nothing.
@@ -37,7 +40,8 @@ def options_call(raw: Mapping[str, str], dockerfile: Dockerfile, lexer: Lexer, f
         value: str | None = getattr(asked, name)
         call.add(name, literal(value) if value else None)
     if asked.epoch is not None and asked.epoch != "":
-        call.add("epoch", literal(asked.epoch) if isinstance(asked.epoch, str) else str(asked.epoch))
+        dated = source(asked.epoch) if isinstance(asked.epoch, str) else str(asked.epoch)
+        call.add("epoch", dated or literal(str(asked.epoch)))
     call.add("shm_size", _size(asked.shm_size) if asked.shm_size else None)
     hosts = [(host.host, literal(host.ip)) for host in asked.hosts]
     if len(dict(hosts)) < len(hosts):

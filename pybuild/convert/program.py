@@ -89,7 +89,7 @@ class _Program:
         self._contexts = WrittenContexts(around, self._texts)
         self._lookups = Lookups(around)
         self._actual = None if around is None else around.actual(self._dockerfile, self._lexer)
-        self._options = options_call(options, self._dockerfile, self._lexer, file)
+        self._options = options_call(options, self._dockerfile, self._lexer, file, self._contexts.dated)
         self._plan()
 
     # ------------------------------------------------------------------------------------------------------- planning

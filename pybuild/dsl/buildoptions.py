@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 import attrs
 
@@ -20,6 +20,9 @@ from pybuild.dsl.sizes import size_in_bytes
 from pybuild.errors import ArgumentError
 from pybuild.llb.meta import HostIP, NetMode, ProxyEnv, Ulimit
 from pybuild.location import capture
+
+if TYPE_CHECKING:
+    from pybuild.dsl.state import State
 
 Network: TypeAlias = Literal["sandbox", "host", "none"]
 Pull: TypeAlias = Literal["default", "always", "never"]
@@ -69,7 +72,7 @@ def _size(value: int | str) -> int:
     return size_in_bytes(value, "BuildOptions(): shm_size")
 
 
-def _epoch(value: int | str | None) -> int | str | None:
+def _epoch(value: int | str | State | None) -> int | str | State | None:
     return int(value) if isinstance(value, str) and value.lstrip("+-").isdecimal() else value
 
 
@@ -99,8 +102,8 @@ class BuildOptions:
         cache_namespace: goes before the names of all cache mounts: BUILDKIT_CACHE_MOUNT_NS.
         pull: how images are looked up that say nothing of it.
         labels: of the image, over its own, without an entry in its history.
-        epoch: SOURCE_DATE_EPOCH: when the image and its files are said to be made, in seconds since 1970; or the
-            name of a target that is one download or git repository, whose date it is, or `context`.
+        epoch: SOURCE_DATE_EPOCH: when the image and its files are said to be made, in seconds since 1970; or a state
+            that is one download or git repository, whose date it is, or the name of such a target, or `context`.
 
     Raises:
         ArgumentError: a value is wrong.
@@ -122,7 +125,7 @@ class BuildOptions:
     cache_namespace: str = ""
     pull: Pull | None = None
     labels: tuple[tuple[str, str], ...] = attrs.field(default=(), converter=_pairs)
-    epoch: int | str | None = attrs.field(default=None, converter=_epoch)
+    epoch: int | str | State | None = attrs.field(default=None, converter=_epoch)
 
     def over(self, other: BuildOptions) -> BuildOptions:
         """These, and where they say nothing, those of `other`; labels are put together.

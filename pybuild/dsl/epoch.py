@@ -12,6 +12,7 @@ import attrs
 from pybuild.dsl import context
 from pybuild.dsl.buildoptions import BuildOptions, asked, asking
 from pybuild.dsl.sourceedge import DEFAULT_CONTEXT, default_context
+from pybuild.dsl.state import State
 from pybuild.errors import TargetError
 from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Edge, Graph
@@ -32,6 +33,8 @@ def with_date(options: BuildOptions, location: Location) -> BuildOptions:
         SourceFetchError: what it names cannot be fetched.
     """
     named = options.epoch
+    if isinstance(named, State):
+        return attrs.evolve(options, epoch=_date_of(_only_source(named.head, "the state", location)))
     if not isinstance(named, str):
         return options
     return attrs.evolve(options, epoch=_date_of(_source(named, location)) if named else None)
@@ -46,23 +49,26 @@ def _source(name: str, location: Location) -> Edge:
     if found is None:
         hint = f'write seconds since 1970, "{DEFAULT_CONTEXT}", or the name of a target'
         raise TargetError(f'SOURCE_DATE_EPOCH: there is no target "{name}"', locations=[location], hint=hint)
-    return _only_source(found)
+    return _only_source(_head_of(found), f'target "{found.name}"', found.location)
 
 
-def _only_source(found: Target[...]) -> Edge:
-    """The one download or repository that a target is made of."""
+def _head_of(found: Target[...]) -> Edge | None:
     known = asked()
     names = {parameter.name for parameter in found.parameters}
     given = {name: text for name, text in known.arguments if name in names or name.lower() in names}
     with asking(attrs.evolve(known, options=attrs.evolve(known.options, epoch=None), within=True)):
-        head = found.state(given).head
+        return found.state(given).head
+
+
+def _only_source(head: Edge | None, what: str, location: Location) -> Edge:
+    """The one download or repository that something is made of."""
     vertices = Graph([head]).vertices
     sources = [vertex for vertex in vertices if isinstance(vertex.op, SourceOp) and vertex.op.scheme in _DATED]
     if len(sources) != 1:
         raise TargetError(
-            f'SOURCE_DATE_EPOCH: target "{found.name}" has {len(sources)} downloads and git repositories, and no date',
-            locations=[found.location],
-            hint="name a target that is exactly one of them",
+            f"SOURCE_DATE_EPOCH: {what} has {len(sources)} downloads and git repositories, and no date",
+            locations=[location],
+            hint="name a target or a state that is exactly one of them",
         )
     return Edge(sources[0])
 

@@ -112,7 +112,7 @@ def make_directory(path: str, workdir: str | None, *, mode: int, parents: bool, 
     )
 
 
-def make_workdir(directory: str, user: str | None, epoch: int | str | None) -> MkdirAction:
+def make_workdir(directory: str, user: str | None, epoch: object) -> MkdirAction:
     """The action of `State.workdir` with `create`: for `user`, None for that of the image; as old as the build."""
     return MkdirAction(
         path=join(None, directory),

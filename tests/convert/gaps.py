@@ -13,8 +13,5 @@ GAPS = {
     "named_ctx_input": "a named context",
     "named_ctx_input_metadata": "a named context",
     "named_ctx_scratch": "a named context",
-    "opt_sde_http_context": "the context is not a directory",
-    "opt_sde_named_context": "a named context",
-    "opt_source_date_epoch_git_context": "the context is not a directory",
     "windows_more": "Windows paths and shells",
 }

@@ -142,6 +142,20 @@ def test_the_date_of_a_target(tmp_path: Path) -> None:
     assert buildfile.state(None, {"SOURCE_DATE_EPOCH": ""}).patch.epoch is None
 
 
+def test_the_date_of_a_state(tmp_path: Path) -> None:
+    (tmp_path / "Buildfile.py").write_text(
+        "from pybuild import BuildOptions, http, image, scratch, target\n\n"
+        "SITE = http('https://example.com/1.tar', unpack=True)\n\n"
+        "@target(options=BuildOptions(epoch=SITE))\ndef app():\n    return scratch().copy(SITE, '/')\n\n"
+        "@target(options=BuildOptions(epoch=image('alpine')))\ndef wrong():\n    return scratch()\n"
+    )
+    buildfile = load_buildfile(tmp_path)
+    with context.looking_up(Dates()):
+        assert buildfile.state("app").patch.epoch == len("example.com/1.tar")
+        with pytest.raises(TargetError, match="the state has 0 downloads"):
+            buildfile.state("wrong")
+
+
 def test_outside_of_a_build_there_is_no_date() -> None:
     assert source_date_epoch() is None
     assert op(scratch().workdir("/w", create=True)).actions[0].timestamp == -1
