@@ -35,6 +35,7 @@ class Function:
         calls: the chain.
         env: what is known of the variables of the stage; values have holes.
         base_env: whether variables not in `env` are those of the base.
+        below: the local variable that holds the base, where its variables are asked for.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Function:
     doc: str = ""
     locals: Names = attrs.field(factory=Names)
     uses_base: bool = False
+    below: str = "base"
     _globals: dict[tuple[str, int], str | None] = attrs.field(factory=dict[tuple[str, int], "str | None"])
     _resolved: dict[tuple[str, str | None], str] = attrs.field(factory=dict[tuple[str, "str | None"], str])
 
@@ -79,7 +81,8 @@ class Function:
             for name in names_in(word):
                 if name not in env and re.fullmatch(r"[A-Za-z_]\w*", name):
                     self.uses_base = True
-                    env[name] = self.texts.hole(f'base.getenv("{name}")', unset=f'base.getenv("{name}", None)')
+                    asked = f'{self.below}.getenv("{name}"'
+                    env[name] = self.texts.hole(f"{asked})", unset=f"{asked}, None)")
         return env
 
     # ------------------------------------------------------------------------------------------------------ arguments

@@ -12,7 +12,7 @@ HELPERS = (
     "target_platform", "tmpfs",
 )  # fmt: skip
 """What a written Buildfile imports from pybuild."""
-RESERVED = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *HELPERS, "base"})
+RESERVED = frozenset({*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *HELPERS})
 """Names that a Buildfile uses otherwise."""
 
 

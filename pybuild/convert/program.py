@@ -117,8 +117,11 @@ class _Program:
             self._stages.insert(0, _Planned(stage, function))
         taken = frozenset(planned.function.name for planned in self._stages)
         self._contexts.reserve(taken)
+        known = taken | {identifier(name) for name in self._arguments.defaults}
+        below = Names(known).new("parent" if "base" in known else "base")
         for planned in self._stages:
-            planned.function.locals = Names(taken)
+            planned.function.below = below
+            planned.function.locals = Names(taken | {below})
 
     def _named(self, name: str, before: int) -> _Planned | None:
         """The stage that a FROM or `from` means: the last one of that name."""
@@ -165,14 +168,16 @@ class _Program:
         if function.uses_base:
             assert not isinstance(function.first, str) or function.first
             first = function.first
-            shown = call_lines(first, "", "base = ") if isinstance(first, Call) else [f"base = {first}"]
-            function.head = self._with_base(function.head, shown)
-            function.first = "base"
+            lead = f"{function.below} = "
+            shown = call_lines(first, "", lead) if isinstance(first, Call) else [f"{lead}{first}"]
+            function.head = self._with_base(function, shown)
+            function.first = function.below
 
-    def _with_base(self, head: Sequence[str], base: Sequence[str]) -> list[str]:
-        """The statements with that of `base` in front of the first that uses it."""
+    def _with_base(self, function: Function, base: Sequence[str]) -> list[str]:
+        """The statements with that of the base in front of the first that uses it."""
+        head = function.head
         for number, line in enumerate(head):
-            if "base.getenv" in line:
+            if f"{function.below}.getenv" in line:
                 start = number - 1 if line.startswith(" ") else number
                 return [*head[:start], *base, *head[start:]]
         return [*head, *base]

@@ -53,3 +53,10 @@ def test_names_of_python_are_not_taken() -> None:
     assert sys.version_info >= (3, 11)
     assert "def class_(import_: str" in text
     assert "def image_(" in text
+
+
+def test_a_stage_may_be_called_base() -> None:
+    text = buildfile_text(b"ARG PARENT\nFROM alpine AS base\nENV A=$B\nFROM base\nENV C=$D\n")
+    assert "def base() -> State:" in text
+    assert 'parent_2 = image("alpine")' in text
+    assert 'parent_2.env(A=parent_2.getenv("B"))' in text
