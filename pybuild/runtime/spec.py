@@ -66,13 +66,17 @@ _INSECURE_DEVICES = ("/dev/kmsg", "/dev/cuse", "/dev/fuse", "/dev/kvm", "/dev/ne
 
 @attrs.frozen(kw_only=True)
 class HostFacts:
-    """What a spec depends on besides the step: the machine, the kernel, and what the worker may hand on."""
+    """What a spec depends on besides the step: the machine, the kernel, and what the worker may hand on.
+
+    `interfaces` are the directories of /sys that show the machine's network interfaces; see `interface_directories`.
+    """
 
     machine: str
     kernel: tuple[int, int]
     capabilities: frozenset[str]
     rootless: bool
     cgroup_namespaces: bool
+    interfaces: tuple[str, ...] = ()
 
 
 def host_facts(*, rootless: bool) -> HostFacts:
@@ -86,7 +90,25 @@ def host_facts(*, rootless: bool) -> HostFacts:
         rootless=rootless,
         # On the legacy hierarchies a cgroup namespace makes runtimes fail when the worker is not at the root.
         cgroup_namespaces=os.path.exists("/sys/fs/cgroup/cgroup.controllers"),
+        interfaces=interface_directories() if rootless else (),
     )
+
+
+def interface_directories(sys: str = "/sys") -> tuple[str, ...]:
+    """The directories of a sysfs that have network interfaces in them: the list, and where its links lead.
+
+    A sysfs shows the interfaces of the network namespace that it was mounted in. Rootless steps see the machine's,
+    bound, and would learn its interfaces from it.
+
+    Args:
+        sys: where it is mounted.
+    """
+    listed, virtual = f"{sys}/class/net", f"{sys}/devices/virtual/net"
+    try:
+        places = {os.path.dirname(os.path.realpath(f"{listed}/{name}")) for name in os.listdir(listed)}
+    except OSError:
+        places = set[str]()
+    return tuple(sorted({listed, virtual, *places}))
 
 
 def runtime_spec(
@@ -116,7 +138,7 @@ def runtime_spec(
     insecure = process.security is SecurityMode.INSECURE
     linux: JsonObject = {
         "namespaces": _namespaces(process.network, network_namespace, host),
-        "maskedPaths": [] if insecure else list(_MASKED_PATHS),
+        "maskedPaths": [] if insecure else [*_MASKED_PATHS, *_hidden_interfaces(process, host)],
         "readonlyPaths": [] if insecure else list(_READONLY_PATHS),
     }
     wanted = (*process.devices, *(_INSECURE_DEVICES if insecure else ()))
@@ -187,6 +209,10 @@ def _namespaces(network: NetMode, path: str, host: HostFacts) -> list[JsonObject
     elif network is NetMode.SANDBOX:
         result.append({"type": "network", "path": path})
     return result
+
+
+def _hidden_interfaces(process: ProcessSpec, host: HostFacts) -> tuple[str, ...]:
+    return () if process.network is NetMode.HOST else host.interfaces
 
 
 def _default_mounts(host: HostFacts, *, writable: bool) -> tuple[BoundMount, ...]:

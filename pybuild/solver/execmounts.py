@@ -7,6 +7,7 @@ Semantics: BuildKit's solver/llbsolver/mounts/mount.go and the tables of the Doc
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
@@ -20,10 +21,10 @@ from pybuild.errors import SecretNotFound, SolveError
 from pybuild.llb.mounts import NO_INPUT, BindMount, CacheMount, Mount, SecretMount, Sharing, SshMount, TmpfsMount
 from pybuild.llb.ops import ExecOp
 from pybuild.llb.paths import clean
-from pybuild.protocols import BoundMount, Ref, Session
+from pybuild.protocols import BoundMount, MountSpec, Ref, Session
 from pybuild.runtime.etcfiles import TARGETS as ETC_TARGETS
 from pybuild.runtime.mount import mounted
-from pybuild.solver.mountpoints import MountPoints, drop_copies, nested, resolve_in
+from pybuild.solver.mountpoints import MountPoints, drop_copies, nested, opened_in, resolve_in
 from pybuild.store.cachemounts import CacheDirectory
 from pybuild.store.overlay import scratch_overlay
 from pybuild.store.store import Store
@@ -225,17 +226,33 @@ class ExecMounts:
         return place / "tree"
 
     def _bind(self, target: str, directory: Path, selector: str, *, readonly: bool) -> tuple[BoundMount, bool]:
-        source = str(directory)
-        if clean(selector) != "/":
-            source += resolve_in(source, selector)
-        try:
-            is_directory = stat.S_ISDIR(os.stat(source).st_mode)
-        except FileNotFoundError:
-            raise SolveError(
-                f'"{clean(selector)}": not found', hint=f'the source of the mount at "{target}" has no such path'
-            ) from None
+        source = directory if clean(selector) == "/" else self._selected(target, directory, selector)
+        is_directory = stat.S_ISDIR(source.stat().st_mode)
         options = ("rbind", "ro") if readonly else ("rbind", "rw")
-        return BoundMount(target=target, type="bind", source=source, options=options), is_directory
+        return BoundMount(target=target, type="bind", source=str(source), options=options), is_directory
+
+    def _selected(self, target: str, directory: Path, selector: str) -> Path:
+        """A path inside a mount's source, bound to a place that nobody can change.
+
+        The runtime binds by name, later: a step that runs beside this one, with the same cache, could put a link
+        there meanwhile, which would lead out of it.
+        """
+        path = resolve_in(str(directory), selector)
+        try:
+            with opened_in(str(directory), path, os.O_PATH) as found:
+                if stat.S_ISLNK(os.fstat(found).st_mode):
+                    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+                place = self._new_dir()
+                if not stat.S_ISDIR(os.fstat(found).st_mode):
+                    place /= "file"
+                    place.touch()
+                bound = MountSpec(type="bind", source=f"/proc/self/fd/{found}", options=("rbind",))
+                self._stack.enter_context(mounted([bound], place))
+                return place
+        except OSError as error:
+            what = "not found" if error.errno == errno.ENOENT else error.strerror
+            hint = f'the source of the mount at "{target}" has no such path'
+            raise SolveError(f'"{clean(selector)}": {what}', hint=hint if what == "not found" else "") from None
 
     def _open_secret(self, mount: SecretMount) -> BoundMount | None:
         value = self.secret(mount.secret_id, optional=mount.optional)

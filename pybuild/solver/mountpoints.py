@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -78,21 +79,45 @@ class MountPoints:
         self._made.append(_Made(path=path, parent_times=(parent.st_atime_ns, parent.st_mtime_ns)))
 
     def clean(self) -> None:
-        """Remove what was made here and is still empty, innermost first."""
+        """Remove what was made here and is still empty, innermost first.
+
+        The step may have put links where directories were, which here would lead out of its root: none is followed.
+        """
         for made in reversed(self._made):
-            full = self._rootfs + made.path
+            above, name = os.path.split(made.path)
             try:
-                found = os.lstat(full)
-                if stat.S_ISDIR(found.st_mode):
-                    os.rmdir(full)
-                elif stat.S_ISREG(found.st_mode) and found.st_size == 0:
-                    os.unlink(full)
-                else:
-                    continue
-                os.utime(os.path.dirname(full), ns=made.parent_times)
+                with opened_in(self._rootfs, above, os.O_RDONLY | os.O_DIRECTORY) as parent:
+                    found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+                    if stat.S_ISDIR(found.st_mode):
+                        os.rmdir(name, dir_fd=parent)
+                    elif stat.S_ISREG(found.st_mode) and found.st_size == 0:
+                        os.unlink(name, dir_fd=parent)
+                    else:
+                        continue
+                    os.utime(parent, ns=made.parent_times)
             except OSError:
                 continue  # filled, replaced or removed by the step: then it is part of its result
         self._made.clear()
+
+
+@contextmanager
+def opened_in(root: str, path: str, flags: int) -> Generator[int]:
+    """A descriptor of `path` inside the directory `root`; no component may be a symbolic link.
+
+    Raises:
+        OSError: one is (ELOOP or ENOTDIR), or is not there.
+    """
+    held = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        parts = [part for part in path.split("/") if part]
+        for position, part in enumerate(parts or ["."]):
+            last = position >= len(parts) - 1
+            how = flags if last else os.O_PATH | os.O_DIRECTORY
+            held, above = os.open(part, how | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=held), held
+            os.close(above)
+        yield held
+    finally:
+        os.close(held)
 
 
 def nested(target: str, targets: Iterable[str]) -> bool:

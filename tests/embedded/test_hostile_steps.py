@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from pybuild import State
+from pybuild import State, bind, scratch, tmpfs
+from tests.embedded.command import REPOSITORY
 from tests.embedded.conftest import Builder, unique
 
 pytestmark = pytest.mark.engine
@@ -106,7 +108,7 @@ def test_places_of_the_host(base: State, build: Builder) -> None:
     for group in $groups; do try "mkdir ${{group%/*}}/x"; try "echo 0 > $group"; done
     try 'echo 1 > /sys/kernel/uevent_helper'
     try 'cat /proc/kcore | head -c 1 | grep -q .'
-    try 'ls /proc/1/root/work'
+    try 'ls /proc/1/root{REPOSITORY}'
     try 'test -e /dev/kmsg'
     try 'test -e /dev/sda'
     try 'test -S /var/run/docker.sock'
@@ -115,3 +117,13 @@ def test_places_of_the_host(base: State, build: Builder) -> None:
     build(base.run(script))
     assert "did:" not in build.log
     assert "tried" in build.log
+
+
+def test_mount_points_behind_a_link_to_the_host(base: State, build: Builder, tmp_path: Path) -> None:
+    """The engine removes the mount points that it made; a step puts a link to its machine where they were."""
+    (tmp_path / "place").mkdir()
+    (tmp_path / "file").touch()
+    script = f"mv /made /moved && ln -s {tmp_path} /made && echo {unique()}"
+    file = scratch().write("/f", "x").path("/f")
+    build(base.run(script, mounts=[tmpfs("/made/place"), bind(file, "/made/file")]))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "place"]

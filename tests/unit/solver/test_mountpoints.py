@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
-from pybuild.solver.mountpoints import drop_copies
+from pybuild.solver.mountpoints import MountPoints, drop_copies, opened_in
 from pybuild.store.tree import LayeredTree
 
 TIME = (1_700_000_000_000_000_000, 1_700_000_000_000_000_000)
@@ -63,3 +64,49 @@ def test_links_are_not_followed_out_of_the_layer(layers: tuple[Path, Path], tmp_
     (upper / "a").symlink_to(outside)
     drop_copies(upper, LayeredTree((lower,)), {"/a/b"})
     assert (outside / "b").is_dir()
+
+
+@pytest.mark.parametrize("is_directory", [True, False])
+def test_cleaning_follows_no_link_that_a_step_left(tmp_path: Path, is_directory: bool) -> None:
+    root, outside = tmp_path / "root", tmp_path / "outside"
+    (root / "old").mkdir(parents=True)
+    outside.mkdir()
+    points = MountPoints(root)
+    points.prepare("/made/place", is_directory=is_directory)
+    points.prepare("/old/place", is_directory=is_directory)
+    (outside / "place").mkdir() if is_directory else (outside / "place").touch()
+    os.utime(outside, ns=TIME)
+    for name in ("made", "old"):
+        (root / name).rename(root / f"moved-{name}")
+        (root / name).symlink_to(outside)
+    points.clean()
+    assert (outside / "place").exists()
+    assert outside.stat().st_mtime_ns == TIME[1]
+
+
+def test_what_was_made_goes_again(tmp_path: Path) -> None:
+    os.utime(tmp_path, ns=TIME)
+    points = MountPoints(tmp_path)
+    points.prepare("/a/b", is_directory=True)
+    points.prepare("/file", is_directory=False)
+    points.clean()
+    assert list(tmp_path.iterdir()) == []
+    assert tmp_path.stat().st_mtime_ns == TIME[1]
+
+
+def test_opening_inside_a_directory_follows_no_link(tmp_path: Path) -> None:
+    (tmp_path / "root" / "a").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "root" / "link").symlink_to(tmp_path / "outside")
+    root = str(tmp_path / "root")
+    for path in ("/a", "/"):
+        with opened_in(root, path, os.O_PATH | os.O_DIRECTORY) as found:
+            assert os.fstat(found).st_ino == os.stat(root + path).st_ino
+    with opened_in(root, "/link", os.O_PATH) as found:
+        assert stat.S_ISLNK(os.fstat(found).st_mode)
+    for path in ("/link/x", "/a/../link/x"):
+        with (
+            pytest.raises(OSError, match=r"Not a directory|symbolic links|No such file"),
+            opened_in(root, path, os.O_PATH),
+        ):
+            pass
