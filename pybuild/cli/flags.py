@@ -72,19 +72,18 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 
 def add_args(parser: argparse.ArgumentParser) -> None:
     """Arguments, and what to build for."""
-    parser.add_argument(
-        "--arg",
-        "--build-arg",
-        dest="args",
-        metavar="NAME=VALUE",
-        action="append",
-        default=[],
-        help="an argument of the target",
-    )
+    add_arg(parser, "an argument of the target")
     parser.add_argument(
         "--platform",
         metavar="OS/ARCH",
         help="what to build for (default: this machine's platform); several, with commas, make one image index",
+    )
+
+
+def add_arg(parser: argparse.ArgumentParser, text: str) -> None:
+    """Arguments; `text` says what of."""
+    parser.add_argument(
+        "--arg", "--build-arg", dest="args", metavar="NAME=VALUE", action="append", default=[], help=text
     )
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     flags.add_file(parser)
+    flags.add_arg(parser, "an argument: shown as the default where a target has it; of a Dockerfile, for INCLUDE")
     flags.add_format(parser)
 
 
@@ -25,9 +26,11 @@ def run(options: argparse.Namespace) -> int:
     options.name = None
     if dockerflags.is_dockerfile(options):
         return _stages(options)
+    from pybuild.dsl.args import with_defaults
     from pybuild.dsl.buildfile import load_buildfile
 
     buildfile = load_buildfile(options.file)
+    given = flags.pairs(options.args, "--arg")
     if options.format == "json":
         import json
 
@@ -44,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
                         "required": parameter.required,
                         "default": None if parameter.required else parameter.default_text,
                     }
-                    for parameter in target.parameters
+                    for parameter in with_defaults(target.parameters, given)
                 ],
             }
             for target in buildfile.targets.values()
@@ -55,7 +58,7 @@ def run(options: argparse.Namespace) -> int:
     for target in buildfile.targets.values():
         star = " *" if target is buildfile.default else ""
         rows.append((f"{target.name}{star}", target.description))
-        rows += [_argument(parameter) for parameter in target.parameters]
+        rows += [_argument(parameter) for parameter in with_defaults(target.parameters, given)]
     flags.print_table(rows)
     if buildfile.default is not None:
         print("* is built by default")
@@ -77,7 +80,8 @@ def _stages(options: argparse.Namespace) -> int:
         data = path.read_bytes()
     except OSError as error:
         raise flags.UsageError(f'cannot read "{path}": {error.strerror}') from None
-    stages = list_targets(data, path.name, dialect=dialect_in(data), library=directory_library(path)).stages
+    given = flags.pairs(options.args, "--arg")
+    stages = list_targets(data, str(path), dialect=dialect_in(data), library=directory_library(path, given)).stages
     if options.format == "json":
         import json
 

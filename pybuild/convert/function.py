@@ -141,10 +141,11 @@ class Function:
                 return self._chosen(name, self.wanted or "default") if declared else self.wanted or "default"
             if name not in self.arguments.platform:
                 return None
+            if name in self.arguments.given:
+                return self._chosen(name, None)
             self.texts.helpers.add("build_platform" if name.startswith("BUILD") else "target_platform")
             automatic = self.texts.hole(self.arguments.platform[name])
-            asked_for = declared or self.arguments.is_global(name) or name in self.arguments.given
-            return self._chosen(name, automatic) if asked_for else automatic
+            return self._chosen(name, automatic) if declared or self.arguments.is_global(name) else automatic
         word = self.arguments.before[place].value
         if word is None:
             earlier = self.global_value(name, end=place, declared=True)

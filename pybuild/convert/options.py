@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from pybuild.convert.layout import Call, Listing
 from pybuild.convert.literals import literal
@@ -10,7 +10,7 @@ from pybuild.dsl.buildoptions import EPOCH, BuildOptions, from_frontend
 from pybuild.errors import ConvertError
 from pybuild.frontend.dockerfile.instructions import Dockerfile
 from pybuild.frontend.dockerfile.shellwords import Lexer
-from pybuild.llb.meta import ProxyEnv, Ulimit
+from pybuild.llb.meta import HostIP, ProxyEnv, Ulimit
 
 _SIZES = ((1 << 30, "g"), (1 << 20, "m"), (1 << 10, "k"))
 
@@ -43,10 +43,7 @@ def options_call(
         dated = source(asked.epoch) if isinstance(asked.epoch, str) else str(asked.epoch)
         call.add("epoch", dated or literal(str(asked.epoch)))
     call.add("shm_size", _size(asked.shm_size) if asked.shm_size else None)
-    hosts = [(host.host, literal(host.ip)) for host in asked.hosts]
-    if len(dict(hosts)) < len(hosts):
-        raise ConvertError("a host has several addresses, and a Buildfile gives it one")
-    _add_mapping(call, "hosts", hosts)
+    _add_mapping(call, "hosts", _hosts(asked.hosts))
     _add_mapping(call, "ulimits", [(limit.name, _limit(limit)) for limit in asked.ulimits])
     _add_mapping(call, "proxies", _proxies(asked.proxies))
     _add_mapping(call, "labels", [(name, literal(text)) for name, text in asked.labels])
@@ -74,6 +71,13 @@ def _size(count: int) -> str:
 
 def _limit(limit: Ulimit) -> str:
     return str(limit.soft) if limit.soft == limit.hard else f"({limit.soft}, {limit.hard})"
+
+
+def _hosts(found: Sequence[HostIP]) -> list[tuple[str, str]]:
+    addresses: dict[str, list[str]] = {}
+    for host in found:
+        addresses.setdefault(host.host, []).append(literal(host.ip))
+    return [(name, each[0] if len(each) == 1 else f"[{', '.join(each)}]") for name, each in addresses.items()]
 
 
 def _proxies(found: ProxyEnv | None) -> list[tuple[str, str]]:

@@ -136,6 +136,27 @@ def _named(key: str, known: Mapping[str, Parameter]) -> Parameter | None:
     return close[0] if len(close) == 1 else None
 
 
+def with_defaults(known: Sequence[Parameter], given: Mapping[str, str]) -> tuple[Parameter, ...]:
+    """The same parameters, what was given as text in the place of their defaults.
+
+    Example:
+        >>> [each.default for each in with_defaults([Parameter("level", int, 1)], {"LEVEL": "3", "other": "x"})]
+        [3]
+    """
+    by_name = {parameter.name: parameter for parameter in known}
+    found = {parameter.name: text for key, text in given.items() if (parameter := _named(key, by_name)) is not None}
+    return tuple(
+        attrs.evolve(each, default=_given(each, found[each.name])) if each.name in found else each for each in known
+    )
+
+
+def _given(parameter: Parameter, text: str) -> object:
+    try:
+        return parameter.convert(text)
+    except ValueError as error:
+        raise TargetError(f'{parameter.name}="{text}" is not {error}') from None
+
+
 def suggestion(word: str, known: Mapping[str, object]) -> str:
     """`did you mean "x"?`, or an empty string."""
     import difflib

@@ -42,12 +42,17 @@ def _pairs(value: Mapping[str, str] | Sequence[tuple[str, str]]) -> tuple[tuple[
     return tuple(value.items()) if isinstance(value, Mapping) else tuple(value)
 
 
-def _hosts(value: Mapping[str, str] | Sequence[HostIP]) -> tuple[HostIP, ...]:
+def _hosts(value: Mapping[str, str | Sequence[str]] | Sequence[HostIP]) -> tuple[HostIP, ...]:
     if not isinstance(value, Mapping):
         return tuple(value)
     from pybuild.frontend.dockerfile.lower.options import read_hosts
 
-    return _read("hosts", lambda: tuple(host for item in value.items() for host in read_hosts("=".join(item))))
+    texts = [
+        f"{name}={address}"
+        for name, found in value.items()
+        for address in ([found] if isinstance(found, str) else found)
+    ]
+    return _read("hosts", lambda: tuple(host for text in texts for host in read_hosts(text)))
 
 
 def _ulimits(value: Mapping[str, int | tuple[int, int]] | Sequence[Ulimit]) -> tuple[Ulimit, ...]:
@@ -93,7 +98,7 @@ class BuildOptions:
 
     Args:
         network: of the runs that say nothing of it.
-        hosts: addresses by name: lines in the /etc/hosts of every run.
+        hosts: addresses by name, one or several: lines in the /etc/hosts of every run.
         hostname: what runs see as the name of their machine: BUILDKIT_SANDBOX_HOSTNAME.
         ulimits: resource limits of every run by name, one for both or `(soft, hard)`, such as `{"nofile": 1024}`.
         shm_size: size of /dev/shm in bytes, or text such as `64m`.

@@ -46,8 +46,8 @@ class Library:
     build_args: Mapping[str, str] = attrs.field(factory=dict[str, str])
 
 
-def directory_library(dockerfile: Path) -> Library:
-    """A library that reads what is beside a Dockerfile, where there is no build."""
+def directory_library(dockerfile: Path, given: Mapping[str, str] | None = None) -> Library:
+    """A library that reads what is beside a Dockerfile, where there is no build; `given` are build arguments."""
 
     def read(path: str, context: str) -> SourceText:
         try:
@@ -58,7 +58,7 @@ def directory_library(dockerfile: Path) -> Library:
             raise FrontendError(f'there is no file "{path}"{f" of {context}" if context else ""} to include')
         return SourceText(path, data, "Dockerfile")
 
-    return Library(read, dockerfile.name)
+    return Library(read, dockerfile.name, build_args=given or {})
 
 
 @attrs.frozen

@@ -59,3 +59,31 @@ def test_wrong(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "soft limit must be less" in capsys.readouterr().err
     assert main(["llb", "-f", "Buildfile.py", "--syntax", "pybuild"]) == 2
     assert "--syntax is for Dockerfiles" in capsys.readouterr().err
+
+
+def test_targets_show_what_is_given(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (directory / "Buildfile.py").write_text(BUILDFILE.replace("app()", "app(level: int = 1)"))
+    assert main(["targets", "--build-arg", "LEVEL=3"]) == 0
+    assert "--arg level=3" in capsys.readouterr().out
+    assert main(["targets", "--arg", "level=high"]) != 0
+    assert 'level="high" is not a whole number' in capsys.readouterr().err
+
+
+def test_targets_of_a_file_that_an_argument_names(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (directory / "Main").write_text("# syntax=pybuild\nARG WHICH\nINCLUDE $WHICH\nFROM scratch AS last\n")
+    (directory / "part").write_text("FROM scratch AS lib\n")
+    assert main(["targets", "-f", "Main", "--build-arg", "WHICH=part"]) == 0
+    assert "lib\n" in capsys.readouterr().out
+    assert main(["targets", "-f", "Main"]) != 0
+    assert "Main:3" in capsys.readouterr().err
+
+
+def test_options_are_written_out(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--add-host", "a:1.2.3.4", "--add-host", "a:5.6.7.8", "--network", "none", "--build-arg", "VERSION=2"]
+    (directory / "Dockerfile").write_text("ARG VERSION=1\nFROM scratch\nARG VERSION\nRUN make $VERSION\n")
+    made = graph(capsys, "Dockerfile", *flags)
+    assert main(["convert", "--force", *flags]) == 0
+    text = (directory / "Buildfile.py").read_text()
+    assert 'OPTIONS = BuildOptions(network="none", hosts={"a": ["1.2.3.4", "5.6.7.8"]})' in text
+    assert 'def app(version: str = "2") -> State:' in text
+    assert graph(capsys, "Buildfile.py") == made
