@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pybuild.errors import FrontendError, PybuildError
+from pybuild.frontend.dockerfile.gotext import quote
 from pybuild.frontend.dockerfile.lower import checks, platforms
 from pybuild.frontend.dockerfile.lower.image import Image
 from pybuild.frontend.dockerfile.lower.metadata import metadata
@@ -39,10 +40,14 @@ def resolve_bases(scope: Scope, wanted: Collection[StageState]) -> None:
         scope: the lowering.
         wanted: the stages that are needed; others are not looked up.
 
+    Of several that fail the last one is told, which is what BuildKit says too: it looks all of them up at once, and its
+    scheduler lets the last one go first.
+
     Raises:
         FrontendError: a base is no valid reference.
         SourceFetchError: an image cannot be looked up.
     """
+    failed: PybuildError | None = None
     for stage in list(scope.stages.all):
         if stage.base is not None or stage.dispatched or stage.resolved:
             continue
@@ -53,10 +58,12 @@ def resolve_bases(scope: Scope, wanted: Collection[StageState]) -> None:
         try:
             _resolve(scope, stage, needed=stage in wanted)
         except PybuildError as error:
-            raise located(error, stage.lines, scope.text.filename) from None
+            failed = located(error, stage.lines, scope.text.filename)
         finally:
             if not stage.registered:
                 stage.dispatched = True
+    if failed is not None:
+        raise failed from None
 
 
 def _start_from_scratch(scope: Scope, stage: StageState) -> None:
@@ -72,7 +79,7 @@ def _resolve(scope: Scope, stage: StageState, *, needed: bool) -> None:
     try:
         reference = parse_named(written)
     except ValueError as error:
-        raise FrontendError(f'failed to parse stage name "{written}": {error}') from None
+        raise FrontendError(f"failed to parse stage name {quote(written)}: {error}") from None
     platform = stage.platform or scope.target_platform
     stage.base_name = str(reference.tagged)
     if not needed:
@@ -120,7 +127,7 @@ def _take_image(scope: Scope, stage: StageState, reference: Named, written: str,
         try:
             reference = parse_named(found.reference)
         except ValueError as error:
-            raise FrontendError(f'failed to parse ref "{found.reference}": {error}') from None
+            raise FrontendError(f"failed to parse ref {quote(found.reference)}: {error}") from None
     try:
         config = Image.parse(found.config)
     except ValueError as error:

@@ -24,7 +24,7 @@ from pybuild.frontend.dockerfile.lower.metadata import metadata
 from pybuild.frontend.dockerfile.lower.names import shown, step_name
 from pybuild.frontend.dockerfile.lower.outline import ArgFact
 from pybuild.frontend.dockerfile.lower.outputs import Output, edge_of
-from pybuild.frontend.dockerfile.lower.ports import parse_port
+from pybuild.frontend.dockerfile.lower.ports import PortWord
 from pybuild.frontend.dockerfile.lower.run import with_shell
 from pybuild.frontend.dockerfile.lower.scope import Scope
 from pybuild.frontend.dockerfile.lower.stage import StageState
@@ -144,12 +144,12 @@ def lower_expose(scope: Scope, stage: StageState, command: Expose, linter: Linte
     words = [word for port in command.ports for word in scope.lexer.words(port, stage.state.env)]
     found: list[str] = []
     for word in words:
-        ports, odd_case, mapped = parse_port(word)
-        if odd_case:
+        port = PortWord.parse(word)
+        if port.protocol != gotext.lower(port.protocol):
             linter.warn(rules.EXPOSE_PROTO_CASING, command.lines, port=word)
-        if mapped:
+        if port.address or port.host:
             linter.warn(rules.EXPOSE_INVALID_FORMAT, command.lines, port=word)
-        found += ports
+        found += port.exposed()
     exposed = stage.image.exposed_ports = stage.image.exposed_ports if stage.image.exposed_ports is not None else {}
     exposed.update(dict.fromkeys(found))
     stage.image.commit(f"EXPOSE {value_list(found)}", created=scope.created)

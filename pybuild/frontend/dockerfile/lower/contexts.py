@@ -161,7 +161,11 @@ class Contexts:
 
     def main_source(self) -> Output | None:
         """The git repository or download that the context is made from, for its time."""
-        return None if self._remote is None else self._remote.source
+        if self._remote is None:
+            # Nothing that knows its time, but what must be read for a local one is read here.
+            self.ignore_patterns()
+            return None
+        return self._remote.source
 
     def ignore_patterns(self) -> list[str]:
         """The patterns of the ignore file that counts; none for contexts that are not local.

@@ -12,6 +12,7 @@ from typing import final
 import attrs
 
 from pybuild.errors import FrontendError, PybuildError
+from pybuild.frontend.dockerfile import gotext
 from pybuild.frontend.dockerfile.dialect import PLAIN, Dialect
 from pybuild.frontend.dockerfile.dockerfile import parse
 from pybuild.frontend.dockerfile.instructions import (
@@ -259,7 +260,8 @@ class _Lowering:
             return scope.stages.all[-1]
         found = scope.stages.named(wanted)
         if found is None:
-            raise FrontendError(f'target stage "{wanted}" could not be found' + hint(wanted, scope.stages.names))
+            problem = f"target stage {gotext.quote(wanted)} could not be found"
+            raise FrontendError(problem + hint(wanted, scope.stages.names))
         return found
 
     # --------------------------------------------------------------------------------------------------- base images

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pybuild.frontend.dockerfile.gotext import quote
+
 DRIVE_ERROR = "The specified path is not on the system drive (C:)"
 
 
@@ -59,7 +61,7 @@ def without_drive(path: str, os_name: str, *, keep_slash: bool) -> str:
     if os_name != "windows":
         return path
     if len(path) == 2 and path[1] == ":":
-        raise ValueError(f'No relative path specified in "{path}"')
+        raise ValueError(f"No relative path specified in {quote(path)}")
     if to_slash(path[:2], os_name) == "//":
         raise ValueError("UNC paths are not supported")
     drive, colon, rest = path.partition(":")

@@ -7,13 +7,16 @@ that is what ops and names hold.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from urllib.parse import unquote
 
+from pybuild.frontend.dockerfile.gotext import quote
 from pybuild.platform import Platform, host_platform
 
 _COMPONENT = re.compile(r"[A-Za-z0-9_.-]+")
 _OS_PATTERN = r"^([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)*)\))?$"
 _OS = re.compile(r"([A-Za-z0-9_-]+)(?:\(([A-Za-z0-9_.%-]*)((?:\+[A-Za-z0-9_.%-]+)*)\))?")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}")
 _KNOWN_OS = frozenset(
     {
         *("aix", "android", "darwin", "dragonfly", "freebsd", "hurd", "illumos", "ios", "js", "linux", "nacl"),
@@ -41,14 +44,14 @@ def parse(specifier: str) -> Platform:
         ('linux/arm64/v8', 'linux/arm')
     """
     if "*" in specifier:
-        raise ValueError(f'"{specifier}": wildcards not yet supported: invalid argument')
+        raise ValueError(f"{quote(specifier)}: wildcards not yet supported: invalid argument")
     parts = specifier.split("/", 3)
     os_name, version, features = _parse_os(parts[0], specifier)
     for part in parts[1:]:
         if not _COMPONENT.fullmatch(part):
             raise ValueError(
-                f'"{part}" is an invalid component of "{specifier}": platform specifier component must match '
-                f'"^[A-Za-z0-9_.-]+$": invalid argument'
+                f"{quote(part)} is an invalid component of {quote(specifier)}: platform specifier component must match "
+                '"^[A-Za-z0-9_.-]+$": invalid argument'
             )
     match parts:
         case [_]:
@@ -60,20 +63,40 @@ def parse(specifier: str) -> Platform:
             arch, variant = normalize_arch(arch, variant)
             variant = "v8" if (arch, variant) == ("arm64", "") else variant
         case _:
-            raise ValueError(f'"{specifier}": cannot parse platform specifier: invalid argument')
+            raise ValueError(f"{quote(specifier)}: cannot parse platform specifier: invalid argument")
     return Platform(os_name, arch, variant, version, features)
 
 
 def _parse_os(part: str, specifier: str) -> tuple[str, str, tuple[str, ...]]:
     match = _OS.fullmatch(part)
     if match is None:
-        pattern = _OS_PATTERN.replace("\\", "\\\\")
         raise ValueError(
-            f'"{part}" is an invalid OS component of "{specifier}": OSAndVersion specifier component must match '
-            f'"{pattern}": invalid argument'
+            f"{quote(part)} is an invalid OS component of {quote(specifier)}: OSAndVersion specifier component must "
+            f"match {quote(_OS_PATTERN)}: invalid argument"
         )
-    features = tuple(unquote(item) for item in (match[3] or "").split("+")[1:])
-    return _normalize_os(match[1]), unquote(match[2] or ""), tuple(item for item in features if item)
+    try:
+        version = _decoded(match[2] or "")
+    except ValueError as error:
+        raise ValueError(f"{quote(specifier)} has an invalid OS version {quote(match[2])}: {error}") from None
+    return _normalize_os(match[1]), version, tuple(_features(match[3] or "", specifier))
+
+
+def _features(text: str, specifier: str) -> Iterator[str]:
+    for item in text.split("+")[1:]:
+        try:
+            feature = _decoded(item)
+        except ValueError as error:
+            problem = f"invalid os feature {quote(item)}: {error}"
+            raise ValueError(f"{quote(specifier)} has invalid OS features: {problem}") from None
+        if feature:
+            yield feature
+
+
+def _decoded(text: str) -> str:
+    bad = _BAD_ESCAPE.search(text)
+    if bad is not None:
+        raise ValueError(f"invalid URL escape {quote(bad[0])}")
+    return unquote(text)
 
 
 def _parse_one(text: str, os_name: str, version: str, features: tuple[str, ...], specifier: str) -> Platform:
@@ -83,7 +106,7 @@ def _parse_one(text: str, os_name: str, version: str, features: tuple[str, ...],
     variant = "" if (arch, variant) == ("arm", "v7") else variant
     if arch in _KNOWN_ARCH:
         return Platform("linux", arch, variant, version, features)
-    raise ValueError(f'"{specifier}": unknown operating system or architecture: invalid argument')
+    raise ValueError(f"{quote(specifier)}: unknown operating system or architecture: invalid argument")
 
 
 def _normalize_os(text: str) -> str:

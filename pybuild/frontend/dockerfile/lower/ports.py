@@ -5,48 +5,60 @@ from __future__ import annotations
 import ipaddress
 import re
 
+import attrs
+
+from pybuild.frontend.dockerfile.gotext import quote
+
 _MAX_PORT = 65535
 
 
-def parse_port(text: str) -> tuple[list[str], bool, bool]:
-    """The ports that one word means, as `NUMBER/PROTOCOL`.
+@attrs.frozen
+class PortWord:
+    """One word of EXPOSE, taken apart: `[[ADDRESS:]HOST:]PORT[-PORT][/PROTOCOL]`.
 
-    Args:
-        text: `[[IP:]HOST:]PORT[-PORT][/PROTOCOL]`.
-
-    Returns:
-        The ports; whether the protocol is not in lower case; whether an address or host port is given.
-
-    Raises:
-        ValueError: it has not that form.
-
-    Example:
-        >>> parse_port("80-81/UDP")
-        (['80/udp', '81/udp'], True, False)
+    What is around the port and the protocol is only checked by `exposed`, so that a rule about it can be told before.
     """
-    ip, host, rest = _split(text)
-    port, _, protocol = rest.partition("/")
-    try:
-        protocol = _protocol(port, protocol)
-    except ValueError as error:
-        raise ValueError(f'invalid port: "{text}": {error}') from None
-    _check_address(ip)
-    try:
-        first, last = _range(port)
-    except ValueError:
-        raise ValueError(f"invalid containerPort: {port}") from None
-    if host:
-        _check_host(host, first, last, port)
-    ports = [f"{number}/{protocol.lower()}" for number in range(first, last + 1)]
-    return ports, protocol != protocol.lower(), bool(ip or host)
 
+    address: str
+    host: str
+    port: str
+    protocol: str
 
-def _split(text: str) -> tuple[str, str, str]:
-    parts = text.split(":")
-    if len(parts) > 3:
-        return ":".join(parts[:-2]), parts[-2], parts[-1]
-    ip, host, port = ["", "", *parts][-3:]
-    return ip, host, port
+    @classmethod
+    def parse(cls, text: str) -> PortWord:
+        """Take a word apart.
+
+        Raises:
+            ValueError: there is no port, or a protocol that does not exist.
+        """
+        parts = text.split(":")
+        if len(parts) > 3:
+            parts = [":".join(parts[:-2]), *parts[-2:]]
+        address, host, rest = ["", "", *parts][-3:]
+        port, _, protocol = rest.partition("/")
+        try:
+            return cls(address, host, port, _protocol(port, protocol))
+        except ValueError as error:
+            raise ValueError(f"invalid port: {quote(text)}: {error}") from None
+
+    def exposed(self) -> list[str]:
+        """The ports that the word means, as `NUMBER/PROTOCOL`.
+
+        Raises:
+            ValueError: address, ports or ranges have not the form that they must have.
+
+        Example:
+            >>> PortWord.parse("80-81/UDP").exposed()
+            ['80/udp', '81/udp']
+        """
+        _check_address(self.address)
+        try:
+            first, last = _range(self.port)
+        except ValueError:
+            raise ValueError(f"invalid containerPort: {self.port}") from None
+        if self.host:
+            _check_host(self.host, first, last, self.port)
+        return [f"{number}/{self.protocol.lower()}" for number in range(first, last + 1)]
 
 
 def _protocol(port: str, protocol: str) -> str:
@@ -59,16 +71,28 @@ def _protocol(port: str, protocol: str) -> str:
     return protocol
 
 
-def _check_address(ip: str) -> None:
-    if ip.startswith("["):
-        if not ip.endswith("]"):
-            raise ValueError(f"invalid IP address {ip}: address {ip}:: missing ']' in address")
-        ip = ip[1:-1]
-    if ip:
+def _check_address(address: str) -> None:
+    if address.startswith("["):
+        address = _without_brackets(address)
+    if address:
         try:
-            ipaddress.ip_address(ip.partition("%")[0] if ":" not in ip else ip)
+            # A zone (`%eth0`) is no part of an address here.
+            ipaddress.ip_address("" if "%" in address else address)
         except ValueError:
-            raise ValueError(f"invalid IP address: {ip}") from None
+            raise ValueError(f"invalid IP address: {address}") from None
+
+
+def _without_brackets(address: str) -> str:
+    end = address.find("]")
+    if end < 0:
+        problem = "missing ']' in address"
+    elif end + 1 < len(address):
+        problem = "too many colons in address" if address[end + 1] == ":" else "missing port in address"
+    elif "[" in address[1:]:
+        problem = "unexpected '[' in address"
+    else:
+        return address[1:end]
+    raise ValueError(f"invalid IP address {address}: address {address}:: {problem}")
 
 
 def _check_host(host: str, first: int, last: int, port: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import attrs
 
 from pybuild.errors import FrontendError
+from pybuild.frontend.dockerfile.gotext import quote
 from pybuild.frontend.dockerfile.instructions import Run, RunMount
 from pybuild.frontend.dockerfile.lower.metadata import metadata
 from pybuild.frontend.dockerfile.lower.outline import NeedFact
@@ -65,8 +66,8 @@ def mounts_of(scope: Scope, stage: StageState, command: Run, sources: Sequence[S
 def _check_defined(mount: RunMount, source: StageState) -> None:
     if mount.source_stage and not source.dispatched:
         raise FrontendError(
-            f'cannot mount from stage "{mount.source_stage}" to "{mount.target}", stage needs to be defined before '
-            "current command"
+            f"cannot mount from stage {quote(mount.source_stage)} to {quote(mount.target)}, stage needs to be defined "
+            "before current command"
         )
 
 
@@ -93,7 +94,7 @@ def _target(stage: StageState, mount: RunMount) -> str:
     if not go_clean(target).startswith("/"):
         target = go_join("/", stage.state.dir, target)
     if target == "/":
-        raise FrontendError(f'invalid mount target "{target}"')
+        raise FrontendError(f"invalid mount target {quote(target)}")
     return target
 
 

@@ -90,7 +90,7 @@ class Transfer:
         stage.image.commit(f"{self._history()} # buildkit", layer=True, created=scope.created)
 
     def _destination(self) -> str:
-        path = paths.without_drive(self._command.destination, self._os, keep_slash=True)
+        path = self._without_drive(self._command.destination, keep_slash=True)
         if paths.is_absolute(path, self._os):
             return paths.normalize("/", path, self._os, keep_slash=True)
         return paths.normalize(self._stage.state.dir, "./" if path in ("", ".") else path, self._os, keep_slash=True)
@@ -186,11 +186,14 @@ class Transfer:
         except ValueError as error:
             raise FrontendError(f"removing drive letter: {error}") from None
 
-    def _inline(self, source: InlineSource, common: CopyAction) -> _Item:
+    def _without_drive(self, path: str, *, keep_slash: bool = False) -> str:
         try:
-            path = paths.without_drive(source.path, self._os, keep_slash=False)
+            return paths.without_drive(path, self._os, keep_slash=keep_slash)
         except ValueError as error:
             raise FrontendError(f"removing drive letter: {error}") from None
+
+    def _inline(self, source: InlineSource, common: CopyAction) -> _Item:
+        path = self._without_drive(source.path)
         output = document(paths.go_join("/", paths.go_clean(path)), source.data, 0o644)
         return _Item(output, common.replace(source=paths.go_join("/", paths.go_clean(paths.to_slash(path, self._os)))))
 
