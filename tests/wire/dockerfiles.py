@@ -43,7 +43,8 @@ class FakeHost:
 
     def __init__(self, case: Mapping[str, Any], dockerfile: bytes, resolver: Resolver, caps: Sequence[str]) -> None:
         workers = case.get("worker_platforms") or ["linux/amd64"]
-        self.build_platform = parse(workers[0])
+        target = case.get("opts", {}).get("platform") if case.get("mode") == "bare" else None
+        self.build_platform = parse(target or workers[0])
         self.capabilities = frozenset(caps) - set(case.get("disable_caps", ()))
         self.session_id = "" if case.get("mode") == "bare" else SESSION
         self._case = case

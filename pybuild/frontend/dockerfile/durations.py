@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from pybuild.frontend.dockerfile.gotext import quote
-
 _UNITS = {
     "ns": 1,
     "us": 1_000,
@@ -32,7 +30,7 @@ def parse_duration(text: str) -> int:
         >>> parse_duration("1m1.5s")
         61500000000
     """
-    invalid = ValueError(f"time: invalid duration {quote(text)}")
+    invalid = ValueError(f"time: invalid duration {_quote(text)}")
     negative = text.startswith("-")
     rest = text[1:] if text[:1] in {"-", "+"} else text
     if rest == "0":
@@ -62,9 +60,9 @@ def _part(text: str, whole: str, fraction: str, unit: str, invalid: ValueError) 
     if number > _LARGEST:
         raise invalid
     if not unit:
-        raise ValueError(f"time: missing unit in duration {quote(text)}")
+        raise ValueError(f"time: missing unit in duration {_quote(text)}")
     if unit not in _UNITS:
-        raise ValueError(f"time: unknown unit {quote(unit)} in duration {quote(text)}")
+        raise ValueError(f"time: unknown unit {_quote(unit)} in duration {_quote(text)}")
     size = _UNITS[unit]
     if number > _LARGEST // size:
         raise invalid
@@ -101,3 +99,9 @@ def parse_size(text: str) -> int:
         size *= _BINARY[suffix[0]]
     # What the conversion gives on the usual processors when the number does not fit.
     return int(size) if size < _LARGEST else -_LARGEST
+
+
+def _quote(text: str) -> str:
+    """In double quotes, as Go's package time quotes: all that is not ASCII byte by byte."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').encode("utf-8", "surrogateescape")
+    return "".join(('"', *(chr(byte) if 0x20 <= byte < 0x80 else f"\\x{byte:02x}" for byte in escaped), '"'))

@@ -50,15 +50,15 @@ def trim_space(text: str) -> str:
 
 
 def lower(text: str) -> str:
-    """In lower case, character by character (never longer)."""
-    return text.lower() if text.isascii() else "".join(char.lower()[0] for char in text)
+    """In lower case, character by character (never longer); bytes that are no text become U+FFFD."""
+    return text.lower() if text.isascii() else "".join(char.lower()[0] for char in valid(text))
 
 
 def upper(text: str) -> str:
-    """In upper case, character by character: one that has no single upper case letter stays."""
+    """In upper case, as `lower`: a character that has no single upper case letter stays."""
     if text.isascii():
         return text.upper()
-    return "".join(char.upper() if len(char.upper()) == 1 else char for char in text)
+    return "".join(char.upper() if len(char.upper()) == 1 else char for char in valid(text))
 
 
 def quote(text: str) -> str:

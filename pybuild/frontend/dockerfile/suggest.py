@@ -37,9 +37,7 @@ def hint(word: str, options: Iterable[str], *, case_sensitive: bool = True) -> s
 
 
 def _in_case_of(word: str, model: str) -> str:
-    # Bytes that are no text are lost when Go changes the case, so that such a model is in neither.
-    upper = gotext.upper(gotext.valid(model))
-    return gotext.upper(word) if model == upper != gotext.lower(model) else word
+    return gotext.upper(word) if model == gotext.upper(model) != gotext.lower(model) else word
 
 
 def _distance(one: str, two: str, limit: int) -> int:
