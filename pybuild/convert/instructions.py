@@ -36,7 +36,7 @@ from pybuild.frontend.dockerfile.instructions import (
     Workdir,
 )
 from pybuild.frontend.dockerfile.lower.args import NOT_IN_ENV
-from pybuild.frontend.dockerfile.lower.ports import parse_port
+from pybuild.frontend.dockerfile.lower.ports import PortWord
 from pybuild.frontend.dockerfile.shellwords import Lexer
 from pybuild.llb.giturl import parse_git_ref
 
@@ -159,7 +159,7 @@ class _Converter:
                 found.append(self._texts.code(expanded_port))
                 continue
             words = self._function.lexer.words(port, self._function.env)
-            ports = [each for word in words for each in parse_port(word)[0]]
+            ports = [each for word in words for each in PortWord.parse(word).exposed()]
             found += [each.removesuffix("/tcp") if each.endswith("/tcp") else literal(each) for each in ports]
         return list(found)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Final, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from pybuild._boundary import public
 from pybuild.dsl import context, fileops
@@ -21,6 +21,7 @@ from pybuild.llb.files import CopyAction
 from pybuild.llb.giturl import GitUrl, clean_subdir, git_ref_of, is_git_transport, parse_git_url, redacted
 from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Edge
+from pybuild.llb.weburl import download_name
 from pybuild.location import capture
 
 _CHECKSUM = re.compile(r"sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}")
@@ -174,7 +175,7 @@ def http(
     _check_url(url)
     attrs: dict[str, str] = {}
     if unpack and filename is None:
-        filename = filename_of(url)
+        filename = download_name(url)
     if checksum is not None:
         if not _CHECKSUM.fullmatch(checksum):
             raise ReferenceFormatError(f'"{checksum}" is not a checksum', hint="write sha256: and 64 hex digits")
@@ -196,17 +197,6 @@ def http(
         action = CopyAction(source=rooted(filename or ""), dest="/", attempt_unpack=True)
         edge = fileops.vertex(None, [(action, edge)], location)
     return State._make(edge, EMPTY, None, location)
-
-
-def filename_of(url: str) -> str:
-    """The name that a download gets where the server is not asked.
-
-    Example:
-        >>> filename_of("https://example.com/v1/tool.tar.gz?raw=1"), filename_of("https://example.com")
-        ('tool.tar.gz', '__unnamed__')
-    """
-    name = unquote(urlsplit(url).path).rstrip("/").rpartition("/")[2]
-    return name if name not in ("", ".") else "__unnamed__"
 
 
 def _check_url(url: str) -> None:

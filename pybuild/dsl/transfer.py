@@ -22,6 +22,7 @@ from pybuild.llb import construct
 from pybuild.llb.files import CopyAction
 from pybuild.llb.giturl import parse_git_ref
 from pybuild.llb.vertex import Edge
+from pybuild.llb.weburl import download_name
 from pybuild.location import Location
 from pybuild.request import HistoryStep
 
@@ -135,9 +136,9 @@ def _add(source: Source, dest: str, workdir: str | None, options: Options, conte
 
 
 def _download(url: str, dest: str, workdir: str | None, options: Options) -> Copied:
-    from pybuild.dsl.remotes import filename_of, http
+    from pybuild.dsl.remotes import http
 
-    name = filename_of(url)
+    name = download_name(url)
     tree = http(url, filename=name, checksum=options.checksum or None)
     action = _plain(rooted(name), dest, workdir, options)
     return action.replace(attempt_unpack=bool(options.unpack)), tree.head

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, TypeAlias
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 import attrs
 
 from pybuild.errors import ReferenceFormatError
+from pybuild.llb.quoting import quote
+from pybuild.llb.weburl import WebUrl, parse_query, parse_web_url
 
 MTime: TypeAlias = Literal["", "checkout", "commit"]
 SCHEMES: Final = frozenset({"http", "https", "ssh", "git"})
@@ -24,8 +25,6 @@ _SCP = re.compile(
     r"(?P<user>[a-zA-Z0-9_-]+)@(?P<host>[a-zA-Z0-9.-]+):(?P<path>.*?)(?:\?(?P<query>.*?))?(?:#(?P<rest>.*))?"
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
-_BAD_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
-_CONTROL = re.compile(r"[\x00-\x20\x7f]")
 _TRUE: Final = frozenset({"1", "t", "T", "true", "TRUE", "True"})
 _FALSE: Final = frozenset({"0", "f", "F", "false", "FALSE", "False"})
 _SWITCHES: Final = frozenset({"keep-git-dir", "submodules", "fetch-by-commit"})
@@ -127,30 +126,20 @@ def parse_git_url(text: str) -> GitUrl:
         raise ReferenceFormatError(
             f'"{redacted(text)}": git has no protocol "{protocol[1]}"', hint="https, http, ssh or git"
         )
-    parts = _split(text)
-    return _from_parts(parts)
-
-
-def _split(text: str) -> SplitResult:
     try:
-        parts = urlsplit(text)
-        valid = bool(parts.hostname) and (parts.port is None or parts.port >= 0)
+        return _from_parts(parse_web_url(text))
     except ValueError:
-        parts, valid = SplitResult("", "", "", "", ""), False
-    if not valid or _BAD_ESCAPE.search(parts.path + parts.fragment) or _CONTROL.search(parts.netloc):
-        raise ReferenceFormatError(f'"{redacted(text)}" is not a URL')
-    return parts
+        raise ReferenceFormatError(f'"{redacted(text)}" is not a URL') from None
 
 
-def _from_parts(parts: SplitResult) -> GitUrl:
-    ref, subdir = _fragment(unquote(parts.fragment))
-    path = quote(parts.path, safe="/%:=&?~#+!$,;'@()*[]-._")
+def _from_parts(parts: WebUrl) -> GitUrl:
+    ref, subdir = _fragment(parts.fragment)
     return GitUrl(
         scheme=parts.scheme,
-        host=parts.netloc.rpartition("@")[2],
-        path=unquote(parts.path),
-        remote=f"{parts.scheme}://{parts.netloc}{path}",
-        query=_query(parts.query),
+        host=parts.host,
+        path=parts.path,
+        remote=parts.base,
+        query=parts.query,
         ref=ref,
         subdir=subdir,
     )
@@ -163,13 +152,17 @@ def _scp_url(text: str) -> GitUrl:
             f'"{redacted(text)}" does not name a git repository',
             hint="such as https://host/path.git or git@host:path.git",
         )
+    try:
+        query = parse_query(found["query"] or "")
+    except ValueError:
+        raise ReferenceFormatError(f'"{redacted(text)}" has a malformed query') from None
     ref, subdir = _fragment(found["rest"] or "")
     return GitUrl(
         scheme="ssh",
         host=found["host"],
         path=found["path"],
         remote=f"{found['user']}@{found['host']}:{found['path']}",
-        query=_query(found["query"] or ""),
+        query=query,
         ref=ref,
         subdir=subdir,
     )
@@ -188,10 +181,6 @@ def clean_subdir(subdir: str) -> str:
         ('src', '')
     """
     return posixpath.normpath("/" + subdir).lstrip("/")
-
-
-def _query(text: str) -> tuple[tuple[str, str], ...]:
-    return tuple(parse_qsl(text, keep_blank_values=True)) if text else ()
 
 
 def parse_git_ref(text: str) -> GitRef | None:
@@ -218,8 +207,9 @@ def parse_git_ref(text: str) -> GitRef | None:
         return None
     looks_local = text.startswith("github.com/")
     try:
-        url = parse_git_url(f"https://{text}" if looks_local else text)
-    except ReferenceFormatError:
+        # A host without a scheme is the begin of a path.
+        url = _from_parts(parse_web_url(text)) if looks_local else parse_git_url(text)
+    except (ReferenceFormatError, ValueError):
         return None
     if not looks_local and url.scheme in ("http", "https") and not url.path.endswith(".git"):
         return None
@@ -233,7 +223,7 @@ def git_ref_of(url: GitUrl, *, looks_local: bool = False) -> GitRef:
         ReferenceFormatError: an unknown key, one given twice or without value, a bad value, or a contradiction.
     """
     given = _checked_query(url.query)
-    remote = url.remote.removeprefix("https://") if looks_local else url.remote
+    remote = url.remote.removeprefix("//") if looks_local else url.remote
     return GitRef(
         remote=remote,
         ref=_ref_of(url.ref, given),
@@ -248,16 +238,15 @@ def git_ref_of(url: GitUrl, *, looks_local: bool = False) -> GitRef:
     )
 
 
-def _checked_query(query: Iterable[tuple[str, str]]) -> dict[str, str]:
-    given: dict[str, str] = {}
-    for key, value in query:
-        if key not in _KEYS:
-            raise ReferenceFormatError(f'unexpected query "{key}"', hint=f"known: {', '.join(_KEYS)}")
-        if key in given:
-            raise ReferenceFormatError(f'query "{key}" has multiple values')
+def _checked_query(query: Sequence[tuple[str, str]]) -> dict[str, str]:
+    given = dict(query)
+    for key, value in given.items():
+        if sum(name == key for name, _ in query) > 1:
+            raise ReferenceFormatError(f"query {quote(key)} has multiple values")
         if not value and key not in _SWITCHES:
-            raise ReferenceFormatError(f'query "{key}" has no value')
-        given[key] = value
+            raise ReferenceFormatError(f"query {quote(key)} has no value")
+        if key not in _KEYS:
+            raise ReferenceFormatError(f"unexpected query {quote(key)}", hint=f"known: {', '.join(_KEYS)}")
     return given
 
 
@@ -278,7 +267,7 @@ def _prefixed(prefix: str, name: str) -> str:
 
 def _same(what: str, first: str, second: str) -> str:
     if first and second and first != second:
-        raise ReferenceFormatError(f'{what} conflicts: "{first}" vs "{second}"')
+        raise ReferenceFormatError(f"{what} conflicts: {quote(first)} vs {quote(second)}")
     return first or second
 
 
@@ -287,14 +276,14 @@ def _switch(key: str, given: Mapping[str, str]) -> bool | None:
         return None
     value = given[key]
     if value and value not in _TRUE | _FALSE:
-        raise ReferenceFormatError(f'invalid {key} value: "{value}"', hint="true or false")
+        raise ReferenceFormatError(f"invalid {key} value: {quote(value)}", hint="true or false")
     return not value or value in _TRUE
 
 
 def _mtime(value: str) -> MTime:
     found = _MTIMES.get(value)
     if found is None:
-        raise ReferenceFormatError(f'invalid mtime value: "{value}" (must be "checkout" or "commit")')
+        raise ReferenceFormatError(f'invalid mtime value: {quote(value)} (must be "checkout" or "commit")')
     return found
 
 

@@ -10,6 +10,8 @@ import json
 import re
 from typing import Final, NoReturn, cast
 
+from pybuild.llb.quoting import quote
+
 #: What Go calls white space; Python's `str.isspace` has four control characters more.
 SPACE: Final = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f"
@@ -19,7 +21,6 @@ SPACES: Final = frozenset(SPACE)
 
 _INVALID = re.compile("[\ud800-\udfff]")
 _HTML = re.compile("[<>&\u2028\u2029]")
-_ESCAPES = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 
@@ -59,31 +60,6 @@ def upper(text: str) -> str:
     if text.isascii():
         return text.upper()
     return "".join(char.upper() if len(char.upper()) == 1 else char for char in valid(text))
-
-
-def quote(text: str) -> str:
-    r"""In double quotes, as `%q` prints it.
-
-    Example:
-        >>> quote('a"b\x01')
-        '"a\\"b\\x01"'
-    """
-    return f'"{"".join(map(_quoted, text))}"'
-
-
-def _quoted(char: str) -> str:
-    if char in '"\\':
-        return "\\" + char
-    if char == " " or char.isprintable():
-        return char
-    code = ord(char)
-    if char in _ESCAPES:
-        return _ESCAPES[char]
-    if 0xDC80 <= code <= 0xDCFF:
-        return f"\\x{code - 0xDC00:02x}"
-    if code < 0x20 or code == 0x7F:
-        return f"\\x{code:02x}"
-    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def parse_bool(text: str) -> bool:
@@ -174,3 +150,22 @@ def _number(text: str) -> float:
 
 def _no_constant(text: str) -> NoReturn:
     raise ValueError(f"invalid character in {text}")
+
+
+__all__ = [
+    "SPACE",
+    "SPACES",
+    "as_bytes",
+    "decode",
+    "from_bytes",
+    "html_escaped",
+    "load_json",
+    "lower",
+    "parse_bool",
+    "parse_int",
+    "parse_uint",
+    "quote",
+    "trim_space",
+    "upper",
+    "valid",
+]

@@ -42,7 +42,7 @@ def test_the_remote_keeps_the_user_and_loses_query_and_fragment() -> None:
     assert parse_git_url("git@h:x.git?subdir=/s#v1").remote == "git@h:x.git"
 
 
-@pytest.mark.parametrize("text", ["httpx://h/x.git", "not a url", "https:///x.git", "https://h:port/x.git", "a/b", ""])
+@pytest.mark.parametrize("text", ["httpx://h/x.git", "not a url", "https:/x.git", "https://h:port/x.git", "a/b", ""])
 def test_no_addresses(text: str) -> None:
     with pytest.raises(ReferenceFormatError):
         parse_git_url(text)

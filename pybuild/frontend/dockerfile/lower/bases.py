@@ -40,14 +40,15 @@ def resolve_bases(scope: Scope, wanted: Collection[StageState]) -> None:
         scope: the lowering.
         wanted: the stages that are needed; others are not looked up.
 
-    Of several that fail the last one is told, which is what BuildKit says too: it looks all of them up at once, and its
-    scheduler lets the last one go first.
+    Of several that fail the last one that was looked up is told if it is among them, else the first. BuildKit looks all
+    of them up at once, and its scheduler mostly lets the last one go first.
 
     Raises:
         FrontendError: a base is no valid reference.
         SourceFetchError: an image cannot be looked up.
     """
-    failed: PybuildError | None = None
+    failures: list[PybuildError] = []
+    last_failed = False
     for stage in list(scope.stages.all):
         if stage.base is not None or stage.dispatched or stage.resolved:
             continue
@@ -55,15 +56,17 @@ def resolve_bases(scope: Scope, wanted: Collection[StageState]) -> None:
         if stage.base_name == SCRATCH and stage.context is None:
             _start_from_scratch(scope, stage)
             continue
+        last_failed = False
         try:
             _resolve(scope, stage, needed=stage in wanted)
         except PybuildError as error:
-            failed = located(error, stage.lines, scope.text.filename)
+            failures.append(located(error, stage.lines, scope.text.filename))
+            last_failed = True
         finally:
             if not stage.registered:
                 stage.dispatched = True
-    if failed is not None:
-        raise failed from None
+    if failures:
+        raise failures[-1 if last_failed else 0] from None
 
 
 def _start_from_scratch(scope: Scope, stage: StageState) -> None:

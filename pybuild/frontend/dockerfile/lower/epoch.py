@@ -15,10 +15,11 @@ from pybuild.frontend.dockerfile.lower.namedcontext import find_context
 from pybuild.frontend.dockerfile.lower.outputs import Output
 from pybuild.frontend.dockerfile.lower.scope import located
 from pybuild.frontend.dockerfile.lower.sources import git, http
-from pybuild.frontend.dockerfile.lower.transfer import http_filename, is_git
+from pybuild.frontend.dockerfile.lower.transfer import is_git
 from pybuild.frontend.dockerfile.lower.values import check_digest
 from pybuild.frontend.dockerfile.shellwords import Lexer
 from pybuild.llb.giturl import parse_git_ref
+from pybuild.llb.weburl import download_name
 
 NAME = "SOURCE_DATE_EPOCH"
 _NUMBER = re.compile(r"[+-]?[0-9]+", re.ASCII)
@@ -127,7 +128,7 @@ class _StageSource:
         address = self._expand(command.sources[0])
         checksum = self._expand(command.checksum) if command.checksum else ""
         if address.startswith(("http://", "https://")) and not is_git(address):
-            return http(address, http_filename(address), checksum=_checked(checksum))
+            return http(address, download_name(address), checksum=_checked(checksum))
         try:
             ref = parse_git_ref(address)
         except ReferenceFormatError as error:

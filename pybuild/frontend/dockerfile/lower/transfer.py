@@ -25,6 +25,7 @@ from pybuild.llb.files import UNSET_MODE, CopyAction, MkfileAction
 from pybuild.llb.giturl import GitRef, parse_git_ref
 from pybuild.llb.meta import ProgressGroup
 from pybuild.llb.vertex import Edge
+from pybuild.llb.weburl import download_name
 
 if TYPE_CHECKING:
     from pybuild.llb.meta import Metadata
@@ -149,7 +150,7 @@ class Transfer:
         command = self._command
         if not isinstance(command, Add):
             raise FrontendError("source can't be a URL for COPY")
-        filename = http_filename(url)
+        filename = download_name(url)
         checksum = check_digest(command.checksum) if command.checksum else ""
         output = http(url, filename, checksum=checksum, metadata=metadata(name, ""))
         action = common.replace(source=paths.go_join("/", filename), attempt_unpack=bool(command.unpack))
@@ -307,17 +308,6 @@ def is_git(source: str) -> bool:
         return parse_git_ref(source) is not None
     except ReferenceFormatError:
         return False
-
-
-def http_filename(url: str) -> str:
-    """The name that a download gets."""
-    from urllib.parse import unquote, urlsplit
-
-    try:
-        base = unquote(urlsplit(url).path).rstrip("/").rpartition("/")[2]
-    except ValueError:
-        base = ""
-    return base if base not in ("", ".") else "__unnamed__"
 
 
 def has_wildcards(path: str) -> bool:
