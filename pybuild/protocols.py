@@ -211,6 +211,10 @@ class Snapshotter(Protocol):
         """The directory that holds the snapshot's own changes (whiteouts as the snapshotter writes them)."""
         ...
 
+    def own(self, key: str) -> tuple[Path, ...]:
+        """The directories whose overlay holds the snapshot's own changes, topmost first: `upper`, usually alone."""
+        ...
+
     def lowers(self, key: str) -> tuple[Path, ...]:
         """The directories whose overlay is the snapshot's tree, topmost first, its own included."""
         ...

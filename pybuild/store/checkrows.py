@@ -12,6 +12,7 @@ from pybuild.digest import Digest
 from pybuild.errors import NotFound
 from pybuild.store.finding import Finding
 from pybuild.store.metadata import SCHEMA
+from pybuild.store.revisions import predecessors
 from pybuild.store.seal import seal_of
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def check_snapshots(store: Store, *, repair: bool, since: float = 0.0) -> Iterat
     bad: dict[str, str] = {}
     for row in rows.values():
         problem = "" if not row.parent or row.parent in rows else f'its parent "{row.parent}" is not there'
-        for number in (row.directory, row.flat):
+        for number in (row.directory, row.flat, *predecessors(store.database.connection, row.directory)):
             if number and number not in seen:
                 seal = seals.get(number) if row.created >= since else None
                 seen[number] = _problem_of(store.root / "snapshots" / str(number) / "fs", seal)

@@ -190,7 +190,10 @@ class GarbageCollector:
         stray = rowless(store)
         for start in range(0, len(stray), _BATCH):
             with store.database.write() as transaction:
-                used = "SELECT 1 FROM snapshots WHERE directory = :n OR flat = :n"
+                used = (
+                    "SELECT 1 FROM snapshots WHERE directory = :n OR flat = :n"
+                    " UNION ALL SELECT 1 FROM revisions WHERE below = :n"
+                )
                 numbers = [
                     n for n in stray[start : start + _BATCH] if transaction.execute(used, {"n": n}).fetchone() is None
                 ]

@@ -43,7 +43,7 @@ def changes(snapshots: Snapshotter, key: str) -> Iterator[Change]:
     before = LayeredTree(snapshots.lowers(parent) if parent else ())
     whole = snapshots.name == "native"
     after = LayeredTree(snapshots.lowers(key))
-    upper = LayeredTree(snapshots.lowers(key)[:1]) if whole else LayeredTree((snapshots.upper(key),))
+    upper = LayeredTree(snapshots.lowers(key)[:1]) if whole else LayeredTree(snapshots.own(key))
     return _Comparison(before, after, upper, everything=whole).run()
 
 
@@ -60,7 +60,7 @@ class _Level:
 class _Comparison:
     """Walks the directories that may hold changes.
 
-    `upper` is where changes are looked for: the snapshot's own directory, or the whole tree when that is all there is.
+    `upper` is where changes are looked for: the snapshot's own directories, or the whole tree when that is all there is.
     """
 
     def __init__(self, before: LayeredTree, after: LayeredTree, upper: LayeredTree, *, everything: bool) -> None:
@@ -111,13 +111,18 @@ class _Comparison:
         return [Change(child.path, None) for child in self._before.children(old_directory) if child.name not in left]
 
     def _may_remove(self, path: str) -> bool:
-        """Whether the snapshot's own directory holds whiteouts, or hides all that is below it."""
-        real = self._upper.lowers[0] + (path if path != "/" else "")
-        with os.scandir(real) as items:
-            for item in items:
-                if not (item.is_file(follow_symlinks=False) or item.is_dir(follow_symlinks=False) or item.is_symlink()):
-                    return True
-        return is_opaque(real)
+        """Whether the snapshot's own directories hold whiteouts, or hide all that is below them."""
+        own = self._upper.lookup(path, follow=False)
+        return own is not None and any(_hides(real) for real in own.dirs)
+
+
+def _hides(directory: str) -> bool:
+    """Whether a directory of a layer shows less than what lies below it."""
+    with os.scandir(directory) as items:
+        for item in items:
+            if not (item.is_file(follow_symlinks=False) or item.is_dir(follow_symlinks=False) or item.is_symlink()):
+                return True
+    return is_opaque(directory)
 
 
 def _same(old: Entry | None, new: Entry) -> bool:

@@ -58,7 +58,7 @@ def leftovers(store: Store, owners: Owners) -> Iterator[Leftover]:
 def rowless(store: Store) -> list[int]:
     """The numbers of directories of snapshots that had no row when this looked; look again before removing one."""
     there = [int(path.name) for path in _listed(store.root / "snapshots") if path.name.isdigit()]
-    query = "SELECT directory FROM snapshots UNION SELECT flat FROM snapshots"
+    query = "SELECT directory FROM snapshots UNION SELECT flat FROM snapshots UNION SELECT below FROM revisions"
     known = {int(row[0]) for row in store.database.connection.execute(query)}
     return sorted(number for number in there if number not in known)
 

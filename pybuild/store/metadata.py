@@ -27,6 +27,19 @@ CREATE TABLE IF NOT EXISTS flat_trees (
     below TEXT NOT NULL,
     level INTEGER NOT NULL
 );
+CREATE TABLE IF NOT EXISTS revisions (
+    directory INTEGER PRIMARY KEY,
+    below INTEGER NOT NULL,
+    length INTEGER NOT NULL,
+    changes INTEGER NOT NULL,
+    whole INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS revisions_by_below ON revisions (below);
+CREATE TABLE IF NOT EXISTS predecessors (
+    directory INTEGER PRIMARY KEY,
+    size INTEGER NOT NULL,
+    inodes INTEGER NOT NULL
+);
 CREATE TABLE IF NOT EXISTS seals (directory INTEGER PRIMARY KEY, seal BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS snapshot_directories (id INTEGER PRIMARY KEY, last INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS leases (

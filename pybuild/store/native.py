@@ -43,7 +43,8 @@ class NativeSnapshotter(SnapshotTable):
             apply_changes(below[0] if below else None, self._tree(changed.directory), staging / "fs")
             self._insert(name, base, SnapshotKind.COMMITTED, staging=staging, depth=1)
 
-    def _populate(self, staging: Path, base: Row) -> None:
+    def _populate(self, staging: Path, base: Row, revises: str = "") -> None:
+        del revises  # whole trees have no revisions
         tree = staging / "fs"
         if base.key:
             copy_tree(self.lowers(base.key)[0], tree)

@@ -21,6 +21,7 @@ from pybuild.protocols import MountSpec, SnapshotKind
 from pybuild.store.attributes import OPAQUE_XATTRS
 from pybuild.store.database import Database
 from pybuild.store.flatten import flatten
+from pybuild.store.revisions import Revision, next_revision
 from pybuild.store.snapshots import EMPTY, Flat, Layer, Row, SnapshotTable
 from pybuild.store.treecopy import copy_attributes, remove_tree
 
@@ -84,11 +85,11 @@ class OverlaySnapshotter(SnapshotTable):
         base, changes = self._committed(parent), self._committed(layer)
         if changes is EMPTY:
             raise NotFound('snapshot "" not found')
-        if base.depth < self._max_layers:
-            self._insert_shared(name, base, changes, base.depth + 1)
+        own = [Layer(tree, base.key, 0) for tree in self.own(layer)]
+        if base.depth + len(own) <= self._max_layers:
+            self._insert_shared(name, base, changes, base.depth + len(own))
             return
-        own = Layer(self._tree(changes.directory), base.key, 0)
-        with self._merged([own, *self._layers(parent)]) as flat:
+        with self._merged([*own, *self._layers(parent)]) as flat:
             self._insert_shared(name, base, changes, flat.depth, flat)
 
     def _insert_shared(self, name: str, base: Row, changes: Row, depth: int, flat: Flat | None = None) -> None:
@@ -96,15 +97,23 @@ class OverlaySnapshotter(SnapshotTable):
             self.row(changes.key)  # still there, so its directory is
             self._insert(name, base, SnapshotKind.COMMITTED, shared=changes.directory, depth=depth, flat=flat)
 
-    def _populate(self, staging: Path, base: Row) -> None:
+    def _populate(self, staging: Path, base: Row, revises: str = "") -> None:
         tree = staging / "fs"
         tree.mkdir(mode=0o755)
         tree.chmod(0o755)
-        if base.key:
+        if revises or base.key:
             (staging / "work").mkdir(mode=0o711)
             # The topmost layer's root directory is the root directory of the merged tree.
-            below = self._layers(base.key)[0].tree
+            below = self.upper(revises) if revises else self._layers(base.key)[0].tree
             copy_attributes(below, below.lstat(), tree)
+
+    def _revision(self, predecessor: Row, base: Row, changes: int) -> Revision | None:
+        """See SnapshotTable. Where layers would soon have to be merged, many directories in one are a bad idea."""
+        if predecessor.parent != base.key or not predecessor.directory:
+            return None
+        inodes = self._own_usage(predecessor).inodes
+        made = next_revision(self._database.connection, predecessor.directory, inodes, changes)
+        return made if made is not None and base.depth + made.length <= self._max_layers // 2 else None
 
     def _seal(self, directory: Path) -> None:
         remove_tree(directory / "work")

@@ -26,6 +26,7 @@ from pybuild.errors import AlreadyExists, NotFound, StoreError, StoreFull
 from pybuild.protocols import MountSpec, SnapshotInfo, SnapshotKind, Usage
 from pybuild.store.database import Database
 from pybuild.store.metadata import SCHEMA
+from pybuild.store.revisions import Revision, keep_revision, predecessors, release, released_usage
 from pybuild.store.seal import Sealed, seal_of
 from pybuild.store.space import reporting_full
 from pybuild.store.treecopy import disk_usage, remove_tree
@@ -40,15 +41,15 @@ WITH RECURSIVE chain (key, parent, number) AS (
     SELECT s.key, s.parent, number + 1 FROM chain JOIN snapshots s ON s.key = chain.parent
 )
 SELECT key FROM chain ORDER BY number DESC"""
-_STEP = """s.directory, s.flat, CASE s.flat WHEN 0 THEN s.parent ELSE coalesce(f.below, '') END, coalesce(f.level, 0)"""
+_STEP = """s.directory, coalesce(r.below, 0), s.flat, CASE s.flat WHEN 0 THEN s.parent ELSE coalesce(f.below, '') END, coalesce(f.level, 0)"""
+_BESIDE = "LEFT JOIN flat_trees f ON f.directory = s.flat LEFT JOIN revisions r ON r.directory = s.directory"
 _LAYERS = f"""
-WITH RECURSIVE chain (directory, flat, below, level, number) AS (
-    SELECT {_STEP}, 0 FROM snapshots s LEFT JOIN flat_trees f ON f.directory = s.flat WHERE s.key = ?
+WITH RECURSIVE chain (directory, revised, flat, below, level, number) AS (
+    SELECT {_STEP}, 0 FROM snapshots s {_BESIDE} WHERE s.key = ?
     UNION ALL
-    SELECT {_STEP}, number + 1 FROM chain JOIN snapshots s ON s.key = chain.below
-    LEFT JOIN flat_trees f ON f.directory = s.flat
+    SELECT {_STEP}, number + 1 FROM chain JOIN snapshots s ON s.key = chain.below {_BESIDE}
 )
-SELECT directory, flat, below, level FROM chain WHERE directory OR flat ORDER BY number"""  # noqa: S608  # of constants
+SELECT directory, revised, flat, below, level FROM chain WHERE directory OR flat ORDER BY number"""  # noqa: S608  # of constants
 
 
 class Layer(NamedTuple):
@@ -56,7 +57,7 @@ class Layer(NamedTuple):
 
     Args:
         tree: the directory.
-        below: the snapshot whose layers come under it; "" for none.
+        below: the snapshot whose layers come under it (and under what it is a revision of); "" for none.
         level: 0 for what one snapshot changed; one more than the highest in it for a merged tree.
     """
 
@@ -148,6 +149,13 @@ class SnapshotTable(ABC):
         row = self.row(key)
         if not row.directory:
             return Usage(size=0, inodes=0)
+        own = self._own_usage(row)
+        more, count = released_usage(self._database.connection, row.directory)
+        return Usage(size=own.size + more, inodes=own.inodes + count)
+
+    def _own_usage(self, row: Row) -> Usage:
+        """What the directories that belong to a row's snapshot alone take."""
+        key = row.key
         query = "SELECT size, inodes FROM snapshots WHERE key = ?"
         known = self._database.connection.execute(query, (key,)).fetchone()
         if known is not None and int(known[0]) >= 0:
@@ -171,6 +179,12 @@ class SnapshotTable(ABC):
             raise StoreError(f'snapshot "{key}" has no directory of its own')
         return self._tree(row.directory)
 
+    def own(self, key: str) -> tuple[Path, ...]:
+        """See protocols.Snapshotter. Raises as `upper`."""
+        directory = self.row(key).directory
+        below = predecessors(self._database.connection, directory)
+        return (self.upper(key), *map(self._tree, below))
+
     def beside(self, key: str, name: str) -> Path:
         """A file of the store's own that lives as long as the snapshot: written before it is committed, read after.
 
@@ -190,13 +204,58 @@ class SnapshotTable(ABC):
 
     # ---------------------------------------------------------------------------------------------- writing
 
-    def prepare(self, key: str, parent: str = "", *, labels: Mapping[str, str] | None = None) -> tuple[MountSpec, ...]:
-        """See protocols.Snapshotter."""
+    def may_revise(self, key: str, parent: str, changes: int) -> bool:
+        """Whether to `prepare` a snapshot as a revision of a committed one that has the same parent.
+
+        Args:
+            key: the predecessor.
+            parent: what the new snapshot stands on.
+            changes: how many entries will differ.
+
+        Raises:
+            NotFound: there is no such snapshot.
+        """
+        return self._revision(self._committed(key), self._committed(parent), changes) is not None
+
+    def prepare(
+        self,
+        key: str,
+        parent: str = "",
+        *,
+        labels: Mapping[str, str] | None = None,
+        revises: str = "",
+        changes: int = 0,
+    ) -> tuple[MountSpec, ...]:
+        """See protocols.Snapshotter.
+
+        Args:
+            key: of the new snapshot.
+            parent: what it stands on.
+            labels: of it.
+            revises: begin with the layer of this snapshot, to be changed: see `may_revise`, and `revisions.py`.
+            changes: how many entries will differ from that.
+
+        Raises:
+            AlreadyExists: the key is taken.
+            NotFound: `parent` or `revises` does not exist.
+            StoreError: `revises` cannot be revised.
+        """
         base = self._committed(parent)
+        revision = self._revision(self._committed(revises), base, changes) if revises else None
+        if revises and revision is None:
+            raise StoreError(f'snapshot "{revises}" cannot be revised')
         with self._staging() as staging:
-            self._populate(staging, base)
+            self._populate(staging, base, revises)
+            depth = self._depth(base) + (revision.length if revision is not None else 1)
             self._insert(
-                key, base, SnapshotKind.ACTIVE, staging=staging, depth=self._depth(base) + 1, labels=labels or {}
+                key,
+                base,
+                SnapshotKind.ACTIVE,
+                staging=staging,
+                depth=depth,
+                labels=labels or {},
+                revises=revises,
+                revision=revision,
             )
         return self.mounts(key)
 
@@ -282,10 +341,14 @@ class SnapshotTable(ABC):
 
     def delete_row(self, connection: sqlite3.Connection, row: Row) -> tuple[int, ...]:
         """Delete a row within the caller's transaction; returns the directories that nothing refers to any more."""
+        measured = "SELECT max(size, 0), max(inodes, 0) FROM snapshots WHERE key = ?"
+        size, inodes = connection.execute(measured, (row.key,)).fetchone() or (0, 0)
         connection.execute("DELETE FROM snapshots WHERE key = ?", (row.key,))
-        used = "SELECT 1 FROM snapshots WHERE directory = :n OR flat = :n LIMIT 1"
-        numbers = (number for number in (row.directory, row.flat) if number)
-        unused = tuple(number for number in numbers if connection.execute(used, {"n": number}).fetchone() is None)
+        found = release(connection, row.directory, int(size), int(inodes))
+        used = "SELECT 1 FROM snapshots WHERE flat = ? LIMIT 1"
+        if row.flat and connection.execute(used, (row.flat,)).fetchone() is None:
+            found.append(row.flat)
+        unused = tuple(found)
         connection.executemany("DELETE FROM flat_trees WHERE directory = ?", [(number,) for number in unused])
         connection.executemany("DELETE FROM seals WHERE directory = ?", [(number,) for number in unused])
         return unused
@@ -313,8 +376,12 @@ class SnapshotTable(ABC):
     # ------------------------------------------------------------------------------------ for the two kinds
 
     @abstractmethod
-    def _populate(self, staging: Path, base: Row) -> None:
+    def _populate(self, staging: Path, base: Row, revises: str = "") -> None:
         """Fill the directory of a new active snapshot."""
+
+    def _revision(self, predecessor: Row, base: Row, changes: int) -> Revision | None:
+        """A revision of a snapshot; None where there shall be none."""
+        return None
 
     @abstractmethod
     def _seal(self, directory: Path) -> None:
@@ -339,10 +406,13 @@ class SnapshotTable(ABC):
         found = self._database.connection.execute(_LAYERS, (key,)).fetchall()
         if not found:
             raise NotFound(f'snapshot "{key}" not found')
-        return [
-            Layer(self._tree(int(flat) or int(directory)), str(below), int(level))
-            for directory, flat, below, level in found
-        ]
+        layers: list[Layer] = []
+        for directory, revised, flat, below, level in found:
+            numbers = [int(flat) or int(directory)]
+            if revised and not flat:
+                numbers += predecessors(self._database.connection, int(directory))
+            layers += [Layer(self._tree(number), str(below), int(level)) for number in numbers]
+        return layers
 
     def _committed(self, key: str) -> Row:
         row = self.row(key)
@@ -364,13 +434,15 @@ class SnapshotTable(ABC):
         shared: int = 0,
         flat: Flat | None = None,
         labels: Mapping[str, str] | None = None,
+        revises: str = "",
+        revision: Revision | None = None,
     ) -> None:
         """Write a row, and move its staged directories into place in the same transaction."""
         owner = self._owner()
         sealed = _sealed(staging / "fs") if staging is not None and kind is SnapshotKind.COMMITTED else None
         with self._database.write() as connection:
-            if base.key:
-                self.row(base.key)
+            for needed in filter(None, (base.key, revises)):
+                self.row(needed)
             number = _next_number(connection) if staging is not None else shared
             flat_number = self._add_flat(connection, flat) if flat is not None else 0
             values = (key, base.key, kind.value, number, flat_number, depth, owner, time.time())
@@ -383,6 +455,8 @@ class SnapshotTable(ABC):
             except sqlite3.IntegrityError:
                 raise AlreadyExists(f'snapshot "{key}" already exists') from None
             _keep_seal(connection, number, sealed)
+            if revision is not None:
+                keep_revision(connection, number, revision)
             if staging is not None:
                 self._move(staging, number)
             if flat is not None:
