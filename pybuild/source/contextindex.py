@@ -22,7 +22,7 @@ from pybuild.digest import Digest
 from pybuild.source.contexttree import ContextEntry, ContextTree, Listing, Numbers, in_order, unreadable
 from pybuild.store.contenthash import hash_contents
 
-_VERSION: Final = 3
+_VERSION: Final = 4
 _SETTLED_NS: Final = 100_000_000
 _HASH_BYTES: Final = 32
 Folder = tuple[bytes, bytes, bytes]
@@ -81,14 +81,11 @@ class ContextIndex:
         self._known: dict[str, Folder] = {}
         self.snapshot = ""
         """The snapshot that was last made of this directory."""
-        self.snapshot_hashes = FileHashes({})
-        """The hash of every file in it."""
         self._dirty = False
         with contextlib.suppress(OSError, ValueError, EOFError, TypeError):
             version, *rest = marshal.loads(path.read_bytes())  # noqa: S302  # written by this class alone
             if version == _VERSION:
-                self.snapshot, folders, self._known = rest
-                self.snapshot_hashes = FileHashes(folders)
+                self.snapshot, self._known = rest
 
     def hashes(self, tree: ContextTree) -> FileHashes:
         """What every file holds; reads the bytes of changed files only.
@@ -140,10 +137,10 @@ class ContextIndex:
             found[path][name] = digest
         return found
 
-    def made(self, snapshot: str, hashes: FileHashes) -> None:
-        """Note the snapshot that holds the directory now, and the hashes of its files."""
+    def made(self, snapshot: str) -> None:
+        """Note the snapshot that holds the directory now."""
         if snapshot != self.snapshot:
-            self.snapshot, self.snapshot_hashes = snapshot, hashes
+            self.snapshot = snapshot
             self._dirty = True
 
     def save(self) -> None:
@@ -152,7 +149,7 @@ class ContextIndex:
             return
         staging = self._path.with_name(f"{self._path.name}.{os.urandom(4).hex()}")
         with contextlib.suppress(OSError):
-            staging.write_bytes(marshal.dumps((_VERSION, self.snapshot, self.snapshot_hashes.folders, self._known)))
+            staging.write_bytes(marshal.dumps((_VERSION, self.snapshot, self._known)))
             staging.replace(self._path)
             self._dirty = False
 

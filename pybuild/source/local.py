@@ -1,40 +1,36 @@
 """Local directories as sources: `local://NAME`, identified by what they hold, brought in only when a step needs files.
 
-The directory's `.dockerignore` applies. Files belong to root and keep their modes and times, as with BuildKit. What
-did not change since the last snapshot of the directory is hard-linked from it.
+The directory's `.dockerignore` applies. Files belong to root and keep their modes and times, as with BuildKit. A
+snapshot shares what did not change with the last one of the directory (see `contextcopy.py`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import stat as statmod
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import attrs
 
 from pybuild._collector import paused as collector_paused
 from pybuild.digest import Digest, digest_of
-from pybuild.errors import AlreadyExists, NotFound, SourceFetchError
+from pybuild.errors import NotFound, SourceFetchError
 from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Vertex
 from pybuild.platform import Platform
 from pybuild.protocols import Ref, Session, SourceMetadata
+from pybuild.source.contextcopy import bring_in
 from pybuild.source.contextindex import ContextIndex, FileHashes
-from pybuild.source.contexttree import ContextEntry, ContextTree, scan
+from pybuild.source.contexttree import ContextTree, scan
 from pybuild.source.followpaths import follow_paths
 from pybuild.source.ignorefile import read_ignore_file
-from pybuild.store.attributes import Attributes
 from pybuild.store.contenthash import Selection, content_digest
 from pybuild.store.store import Store
 from pybuild.store.tree import Entry, LayeredTree
-from pybuild.store.treewriter import TreeWriter
 
-_CHUNK = 1 << 20
 _SHARED_KEY = "local.sharedkeyhint"
 
 
@@ -119,8 +115,8 @@ class LocalSource:
             hold(context.index.snapshot)
         with self._store.locks.exclusive(f"local:{name}"):
             if not self._exists(name):
-                self._bring_in(context, name)
-        context.index.made(name, context.hashes)
+                bring_in(self._store, name, context.tree, context.hashes, self._previous(context))
+        context.index.made(name)
         context.index.save()
         return Ref(snapshot=name)
 
@@ -162,26 +158,10 @@ class LocalSource:
             index.save()
             return _Context(tree=tree, hashes=hashes, digest=hashes.digest, index=index, content={})
 
-    # ------------------------------------------------------------------------------------------- copying
-
-    def _bring_in(self, context: _Context, name: str) -> None:
-        snapshots = self._store.snapshots
-        key = f"local-{os.urandom(8).hex()}"
-        snapshots.prepare(key)
-        try:
-            writer = TreeWriter((), snapshots.upper(key), whiteouts="native")
-            _Copy(context, writer, self._previous(context)).run()
-            snapshots.commit(name, key)
-        except AlreadyExists:
-            snapshots.remove(key)
-        except BaseException:
-            snapshots.abandon(key)
-            raise
-
     def _previous(self, context: _Context) -> str:
-        """The directory of the last snapshot, "" when it is gone."""
+        """The last snapshot of the directory, "" when it is gone. Call with it held."""
         name = context.index.snapshot
-        return str(self._store.snapshots.upper(name)) if name and self._exists(name) else ""
+        return name if name and self._exists(name) else ""
 
     def _exists(self, name: str) -> bool:
         try:
@@ -189,109 +169,6 @@ class LocalSource:
         except NotFound:
             return False
         return True
-
-
-class _Copy:
-    """A context on its way into a new snapshot.
-
-    Args:
-        context: what to copy.
-        writer: where to.
-        previous: the directory of an older snapshot of the same context, or "".
-    """
-
-    def __init__(self, context: _Context, writer: TreeWriter, previous: str) -> None:
-        self._context = context
-        self._writer = writer
-        self._previous = previous
-
-    def run(self) -> None:
-        times: list[tuple[str, int]] = []
-        links: dict[tuple[int, int], str] = {}
-        for entry in self._context.tree.entries:
-            status = entry.status
-            attributes = Attributes(statmod.S_IMODE(status.st_mode), 0, 0, status.st_mtime_ns)
-            kind = statmod.S_IFMT(status.st_mode)
-            if kind == statmod.S_IFDIR:
-                self._writer.mkdir(entry.path, attributes)
-                times.append((entry.path, status.st_mtime_ns))
-            elif kind == statmod.S_IFREG:
-                first = links.setdefault((status.st_dev, status.st_ino), entry.path)
-                if status.st_nlink > 1 and first != entry.path:
-                    self._writer.link(entry.path, first)
-                else:
-                    self._file(entry, attributes)
-            elif kind == statmod.S_IFLNK:
-                self._writer.symlink(entry.path, os.readlink(entry.real), attributes)
-            else:
-                self._writer.mknod(entry.path, kind, status.st_rdev, attributes)
-        for path, mtime_ns in reversed(times):
-            self._writer.set_mtime(path, mtime_ns)
-
-    def _file(self, entry: ContextEntry, attributes: Attributes) -> None:
-        if self._previous and self._link(entry, attributes):
-            return
-        try:
-            with open(entry.real, "rb", buffering=0) as file:
-                if entry.status.st_size <= _CHUNK:
-                    data = file.read(_CHUNK + 1)
-                    self._check(entry, hashlib.sha256(data))
-                    self._writer.write_file(entry.path, data, attributes)
-                    return
-                reader = _Hashing(file)
-                self._writer.write_file(entry.path, reader, attributes)  # type: ignore[arg-type]  # it has read()
-                self._check(entry, reader.hash)
-        except PermissionError as error:
-            raise SourceFetchError(f'cannot read "{entry.real}": {error.strerror}') from error
-        except FileNotFoundError:
-            raise _changed(entry) from None
-
-    def _link(self, entry: ContextEntry, attributes: Attributes) -> bool:
-        """Share the inode of the last snapshot when it holds the same bytes with the same attributes."""
-        index = self._context.index
-        if index.snapshot_hashes.get(entry.path) != self._context.hashes[entry.path]:
-            return False
-        older = Entry(entry.path, self._previous + entry.path, None)
-        try:
-            status = older.stat
-        except OSError:
-            return False
-        same = (statmod.S_ISREG(status.st_mode), statmod.S_IMODE(status.st_mode), status.st_size, status.st_mtime_ns)
-        if same != (True, attributes.mode, entry.status.st_size, attributes.mtime_ns):
-            return False
-        self._writer.copy_file(entry.path, older, attributes)
-        return True
-
-    def _check(self, entry: ContextEntry, found: hashlib._Hash) -> None:
-        if found.digest() != self._context.hashes[entry.path]:
-            raise _changed(entry)
-
-
-class Readable(Protocol):
-    """What bytes are read from."""
-
-    def read(self, count: int, /) -> bytes:
-        """At most `count` bytes."""
-        ...
-
-
-class _Hashing:
-    """A file that hashes what is read from it."""
-
-    def __init__(self, file: Readable) -> None:
-        self._file = file
-        self.hash = hashlib.sha256()
-
-    def read(self, count: int) -> bytes:
-        data = self._file.read(count)
-        self.hash.update(data)
-        return data
-
-
-def _changed(entry: ContextEntry) -> SourceFetchError:
-    return SourceFetchError(
-        f'"{entry.real}" changed while it was being read', hint="build again when nothing writes into the context"
-    )
 
 
 def _patterns(text: str) -> list[str]:

@@ -26,7 +26,7 @@ from pybuild.store.disk import disk_of
 from pybuild.store.gcpolicy import Limits, Rule, Space
 from pybuild.store.leftovers import leftovers, rowless
 from pybuild.store.recordfilter import parse_pairs
-from pybuild.store.snapshots import Row
+from pybuild.store.snapshotrows import Row
 from pybuild.store.treecopy import remove_tree
 from pybuild.store.usage import (
     Owners,

@@ -60,7 +60,7 @@ class _Level:
 class _Comparison:
     """Walks the directories that may hold changes.
 
-    `upper` is where changes are looked for: the snapshot's own directories, or the whole tree when that is all there is.
+    `upper` is where changes are looked for: the snapshot's own directories, or the whole tree if that is all there is.
     """
 
     def __init__(self, before: LayeredTree, after: LayeredTree, upper: LayeredTree, *, everything: bool) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pybuild.errors import NotFound
 from pybuild.protocols import MountSpec, SnapshotKind
-from pybuild.store.snapshots import EMPTY, Row, SnapshotTable
+from pybuild.store.snapshotrows import EMPTY, Row
+from pybuild.store.snapshots import SnapshotTable
 from pybuild.store.treechanges import apply_changes
 from pybuild.store.treecopy import copy_tree
 

@@ -22,7 +22,8 @@ from pybuild.store.attributes import OPAQUE_XATTRS
 from pybuild.store.database import Database
 from pybuild.store.flatten import flatten
 from pybuild.store.revisions import Revision, next_revision
-from pybuild.store.snapshots import EMPTY, Flat, Layer, Row, SnapshotTable
+from pybuild.store.snapshotrows import EMPTY, Flat, Layer, Row
+from pybuild.store.snapshots import SnapshotTable
 from pybuild.store.treecopy import copy_attributes, remove_tree
 
 #: Explicit, because kernels are built with other defaults. Without index, redirects and metacopy the layers hold

@@ -18,9 +18,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
-
-import attrs
 
 from pybuild.errors import AlreadyExists, NotFound, StoreError, StoreFull
 from pybuild.protocols import MountSpec, SnapshotInfo, SnapshotKind, Usage
@@ -28,69 +25,23 @@ from pybuild.store.database import Database
 from pybuild.store.metadata import SCHEMA
 from pybuild.store.revisions import Revision, keep_revision, predecessors, release, released_usage
 from pybuild.store.seal import Sealed, seal_of
+from pybuild.store.snapshotrows import (
+    ALL,
+    EMPTY,
+    LAYERS,
+    ONE,
+    PARENTS,
+    Flat,
+    Layer,
+    Row,
+    info_of,
+    next_number,
+    row_of,
+)
 from pybuild.store.space import reporting_full
 from pybuild.store.treecopy import disk_usage, remove_tree
 
 _numbers = itertools.count(1)
-_ALL = "SELECT key, parent, kind, directory, flat, depth, created, labels FROM snapshots"
-_ONE = _ALL + " WHERE key = ?"
-_PARENTS = """
-WITH RECURSIVE chain (key, parent, number) AS (
-    SELECT key, parent, 0 FROM snapshots WHERE key = ?
-    UNION ALL
-    SELECT s.key, s.parent, number + 1 FROM chain JOIN snapshots s ON s.key = chain.parent
-)
-SELECT key FROM chain ORDER BY number DESC"""
-_STEP = """s.directory, coalesce(r.below, 0), s.flat, CASE s.flat WHEN 0 THEN s.parent ELSE coalesce(f.below, '') END, coalesce(f.level, 0)"""
-_BESIDE = "LEFT JOIN flat_trees f ON f.directory = s.flat LEFT JOIN revisions r ON r.directory = s.directory"
-_LAYERS = f"""
-WITH RECURSIVE chain (directory, revised, flat, below, level, number) AS (
-    SELECT {_STEP}, 0 FROM snapshots s {_BESIDE} WHERE s.key = ?
-    UNION ALL
-    SELECT {_STEP}, number + 1 FROM chain JOIN snapshots s ON s.key = chain.below {_BESIDE}
-)
-SELECT directory, revised, flat, below, level FROM chain WHERE directory OR flat ORDER BY number"""  # noqa: S608  # of constants
-
-
-class Layer(NamedTuple):
-    """One of the directories that a mount of a snapshot is made of.
-
-    Args:
-        tree: the directory.
-        below: the snapshot whose layers come under it (and under what it is a revision of); "" for none.
-        level: 0 for what one snapshot changed; one more than the highest in it for a merged tree.
-    """
-
-    tree: Path
-    below: str
-    level: int
-
-
-@attrs.frozen(kw_only=True)
-class Flat:
-    """The merged tree of the topmost layers of a snapshot, staged: see `Layer`. `depth` counts `lowers` with it."""
-
-    staged: Path
-    below: str
-    level: int
-    depth: int
-
-
-@attrs.frozen(kw_only=True)
-class Row:
-    """A snapshot as stored. `directory` and `flat` are numbers of directories, 0 for none; `depth` counts `lowers`."""
-
-    key: str
-    parent: str
-    kind: SnapshotKind
-    directory: int
-    flat: int
-    depth: int
-    created: float
-    labels: tuple[tuple[str, str], ...]
-
-
-EMPTY = Row(key="", parent="", kind=SnapshotKind.COMMITTED, directory=0, flat=0, depth=0, created=0.0, labels=())
 
 
 class SnapshotTable(ABC):
@@ -115,33 +66,33 @@ class SnapshotTable(ABC):
 
     def stat(self, key: str) -> SnapshotInfo:
         """See protocols.Snapshotter."""
-        return _info(self.row(key))
+        return info_of(self.row(key))
 
     def row(self, key: str) -> Row:
         """The stored row; "" is the empty tree. Raises NotFound."""
         if not key:
             return EMPTY
-        found = self._database.connection.execute(_ONE, (key,)).fetchone()
+        found = self._database.connection.execute(ONE, (key,)).fetchone()
         if found is None:
             raise NotFound(f'snapshot "{key}" not found')
-        return _row(found)
+        return row_of(found)
 
     def parents(self, key: str) -> tuple[str, ...]:
         """The keys of the chain that ends with `key`, bottom first. Raises NotFound."""
         self.row(key)
-        return tuple(str(row[0]) for row in self._database.connection.execute(_PARENTS, (key,)))
+        return tuple(str(row[0]) for row in self._database.connection.execute(PARENTS, (key,)))
 
     def walk(self) -> Iterator[SnapshotInfo]:
         """See protocols.Snapshotter."""
-        found = self._database.connection.execute(_ALL).fetchall()
-        rows = [_row(row) for row in found]
+        found = self._database.connection.execute(ALL).fetchall()
+        rows = [row_of(row) for row in found]
         children: dict[str, list[Row]] = {}
         for row in rows:
             children.setdefault(row.parent, []).append(row)
         pending = sorted(children.get("", ()), key=lambda row: row.created, reverse=True)
         while pending:
             row = pending.pop()
-            yield _info(row)
+            yield info_of(row)
             pending += children.get(row.key, ())
 
     def usage(self, key: str) -> Usage:
@@ -403,7 +354,7 @@ class SnapshotTable(ABC):
         """What the snapshot's tree is made of, topmost first."""
         if not key:
             return []
-        found = self._database.connection.execute(_LAYERS, (key,)).fetchall()
+        found = self._database.connection.execute(LAYERS, (key,)).fetchall()
         if not found:
             raise NotFound(f'snapshot "{key}" not found')
         layers: list[Layer] = []
@@ -443,7 +394,7 @@ class SnapshotTable(ABC):
         with self._database.write() as connection:
             for needed in filter(None, (base.key, revises)):
                 self.row(needed)
-            number = _next_number(connection) if staging is not None else shared
+            number = next_number(connection) if staging is not None else shared
             flat_number = self._add_flat(connection, flat) if flat is not None else 0
             values = (key, base.key, kind.value, number, flat_number, depth, owner, time.time())
             try:
@@ -464,7 +415,7 @@ class SnapshotTable(ABC):
 
     @staticmethod
     def _add_flat(connection: sqlite3.Connection, flat: Flat) -> int:
-        number = _next_number(connection)
+        number = next_number(connection)
         connection.execute("INSERT INTO flat_trees VALUES (?, ?, ?)", (number, flat.below, flat.level))
         return number
 
@@ -506,29 +457,3 @@ def _keep_seal(connection: sqlite3.Connection, number: int, sealed: Sealed | Non
         connection.execute("INSERT OR REPLACE INTO seals VALUES (?, ?)", (number, sealed.seal))
         measured = "UPDATE snapshots SET size = ?, inodes = ? WHERE directory = ? AND flat = 0"
         connection.execute(measured, (sealed.size, sealed.inodes, number))
-
-
-def _next_number(connection: sqlite3.Connection) -> int:
-    """A directory number that was not used before."""
-    last = connection.execute("SELECT last FROM snapshot_directories WHERE id = 1").fetchone()
-    number = int(last[0]) + 1 if last is not None else 1
-    connection.execute("INSERT OR REPLACE INTO snapshot_directories VALUES (1, ?)", (number,))
-    return number
-
-
-def _row(found: tuple[object, ...]) -> Row:
-    key, parent, kind, directory, flat, depth, created, labels = found
-    return Row(
-        key=str(key),
-        parent=str(parent),
-        kind=SnapshotKind(str(kind)),
-        directory=int(str(directory)),
-        flat=int(str(flat)),
-        depth=int(str(depth)),
-        created=float(str(created)),
-        labels=tuple(sorted((str(name), str(value)) for name, value in json.loads(str(labels)).items())),
-    )
-
-
-def _info(row: Row) -> SnapshotInfo:
-    return SnapshotInfo(key=row.key, parent=row.parent, kind=row.kind, created=row.created, labels=row.labels)
