@@ -226,10 +226,11 @@ class GarbageCollector:
         with store.database.write() as connection:
             for record in batch:
                 if record.kind == "snapshot":
+                    size = self._size(record)
                     found = self._delete_snapshot(connection, record)
                     if found is not None:
                         numbers += found
-                        gone.append((record, record.size if found or record.mutable else 0))
+                        gone.append((record, size if found or record.mutable else 0))
             blobs = [record for record in batch if record.kind == "content"]
             wanted = self._wanted_blobs(connection) if blobs else Counter[str]()
             deleted = [r for r in blobs if wanted[r.id] <= 0 and self._delete_blob(connection, r)]
@@ -254,6 +255,13 @@ class GarbageCollector:
         if self._wanted is None or self._wanted[0] != version:
             self._wanted = version, labelled_content(self._store) + Counter(self._store.images.blobs())
         return self._wanted[1]
+
+    def _size(self, record: UsageRecord) -> int:
+        """Bytes of a snapshot, with those that it took over from predecessors since they were listed."""
+        try:
+            return max(record.size, self._store.snapshots.usage(record.id).size)
+        except NotFound:
+            return 0
 
     def _delete_snapshot(self, connection: sqlite3.Connection, record: UsageRecord) -> tuple[int, ...] | None:
         row = self._row(record.id)

@@ -54,7 +54,7 @@ def _small_trees(monkeypatch: pytest.MonkeyPatch) -> None:
 @example([Directory({"a": File("x")}), Directory({"a": File("x"), "b": Another("x"), "c": Another("x")})])
 @example([Directory({"a": Directory({}, 0o700, 3)}), Directory({"a": Directory({}, 0o755, 4)})])
 @example([Directory({"a": Link("b")}), Directory({"a": Fifo()}), Directory({"a": Link("c")})])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_revision_is_what_a_whole_copy_is(store: Store, found: Sequence[Directory]) -> None:
     previous = ""
     with tempfile.TemporaryDirectory() as directory:
