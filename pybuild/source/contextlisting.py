@@ -119,7 +119,7 @@ def read_listing(path: Path) -> dict[str, Folder] | None:
     except OSError:
         return None
     check, content = data[:_CHECK_BYTES], data[_CHECK_BYTES:]
-    if not content or zlib.crc32(content).to_bytes(_CHECK_BYTES, "big") != check:
+    if not content or zlib.crc32(content) != int.from_bytes(check, "big"):
         return None
     version, folders = marshal.loads(content)  # noqa: S302  # written here alone
     return folders if version == _VERSION else None
