@@ -62,9 +62,12 @@ def written(name: str, directory: Path) -> Written:
         return dockerfile_of(state.head, state.patch, buildfile.target().name)
 
 
-def digests(name: str, dockerfile: bytes) -> tuple[Digest, ...]:
+def digests(name: str, dockerfile: bytes, flags: tuple[str, ...] = ()) -> tuple[Digest, ...]:
     host = FakeHost(case_of(name), dockerfile, RESOLVER, CAPS)
-    build = DockerfileBuild({}, host, dockerfile=dockerfile, dialect=Dialect(labs=True))
+    given = (text.partition("=") for flag, text in zip(flags[::2], flags[1::2], strict=True) if flag == "--build-arg")
+    build = DockerfileBuild(
+        {f"build-arg:{key}": text for key, _, text in given}, host, dockerfile=dockerfile, dialect=Dialect(labs=True)
+    )
     return tuple(marshal(build.lower()[0].head, MarshalOptions(platform=host.build_platform)).digests)
 
 
@@ -74,7 +77,9 @@ def test_there_and_back(name: str, tmp_path: Path) -> None:
     assert bool(back.problems) == (name in REFUSED), back.problems
     if back.problems:
         return
-    same = digests(name, back.text.encode()) == digests(name, (CASES[0].parent / name / "Dockerfile").read_bytes())
+    same = digests(name, back.text.encode(), back.flags) == digests(
+        name, (CASES[0].parent / name / "Dockerfile").read_bytes()
+    )
     assert same == (name not in DIFFERENT), back.text
 
 
@@ -91,6 +96,58 @@ def test_what_has_no_equivalent_is_listed(
     assert "Buildfile.py:8: symlink()" in said
     assert "Buildfile.py:9: run(valid_exit_codes=...)" in said
     assert not Path("Dockerfile").exists()
+
+
+def test_what_the_build_says_is_a_flag(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    Path("Buildfile.py").write_text(
+        "from pybuild import BuildOptions, cache, local, scratch, target\n\n"
+        "OPTIONS = BuildOptions(network='none', hosts={'db': '10.0.0.2'}, ulimits={'core': 0}, hostname='h',\n"
+        "    proxies={'http': 'http://p'}, cache_namespace='ns', epoch=7, labels={'a': '1'})\n\n\n"
+        "@target(options=OPTIONS)\ndef app():\n"
+        "    return scratch().copy(local('data'), '/data').run('make').mount(cache('/c'))\n"
+    )
+    assert main(["dockerfile", "-o", "Dockerfile"]) == 0
+    said, _, _ = capsys.readouterr().err.partition("\n")
+    assert said == (
+        "build it with: --build-context data=data --add-host db=10.0.0.2 --ulimit core=0:0 "
+        "--build-arg BUILDKIT_SANDBOX_HOSTNAME=h --build-arg HTTP_PROXY=http://p "
+        "--build-arg BUILDKIT_CACHE_MOUNT_NS=ns --build-arg SOURCE_DATE_EPOCH=7"
+    )
+    assert Path("Dockerfile").read_text() == (
+        "FROM scratch\nCOPY --from=data / /data\n"
+        "RUN --mount=type=cache,id=/c,target=/c --network=none make\nLABEL a=1\n"
+    )
+    flags = said.removeprefix("build it with: ").split()
+    assert main(["llb", "-f", "Dockerfile", "--format", "text", *flags]) == 0
+    from_dockerfile = steps(capsys.readouterr().out)
+    assert main(["llb", "-f", "Buildfile.py", "--format", "text"]) == 0
+    assert steps(capsys.readouterr().out)["exec"] == from_dockerfile["exec"]
+
+
+def steps(text: str) -> dict[str, str]:
+    """What the listing says of the processes of a definition, by kind of step."""
+    found, kind = dict[str, str](), ""
+    for line in text.splitlines():
+        if line[:1].isdigit():
+            kind = line.split()[1]
+        elif "exec." in line:
+            found[kind] = found.get(kind, "") + line
+    return found
+
+
+def test_bytes_have_no_instruction(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("Buildfile.py").write_text(
+        "from pybuild import scratch, target\n\n\n@target\ndef app():\n    return scratch().write('/f', b'\\xff')\n"
+    )
+    assert main(["dockerfile"]) == 1
+    assert "a file that is no text" in capsys.readouterr().err
 
 
 def test_stages_have_the_names_of_targets(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import attrs
 
+from pybuild.convert.dockerfile.around import Flags, NoEquivalent, repository_url
 from pybuild.convert.dockerfile.stages import cache_owner, is_document
 from pybuild.llb.files import UNSET_MODE, UNSET_TIME, CopyAction, FileAction, MkdirAction, MkfileAction, Owner, UserName
-from pybuild.llb.giturl import clean_subdir
 from pybuild.llb.meta import NetMode, SecurityMode
 from pybuild.llb.mounts import NO_OUTPUT, BindMount, CacheMount, Mount, SecretMount, Sharing, SshMount, TmpfsMount
 from pybuild.llb.ops import ExecOp, FileOp, MergeOp, SourceOp
@@ -19,10 +19,6 @@ from pybuild.llb.vertex import Edge, Vertex
 
 CONTEXT = "local://context"
 _NETWORKS = {NetMode.HOST: "host", NetMode.NONE: "none"}
-
-
-class NoEquivalent(Exception):  # the name says what it tells
-    """Something that a Dockerfile cannot say."""
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -45,11 +41,13 @@ class Translator:
 
     Attributes:
         from_: what `--from` calls an edge that is a stage or an image.
+        flags: those of the build, which are noted here.
         for_image: the variables that the image gets; others are only for steps.
         shell: the one that the definition sets.
     """
 
     from_: Callable[[Edge], str]
+    flags: Flags
     for_image: frozenset[str]
     shell: tuple[str, ...] | None
 
@@ -76,6 +74,7 @@ class Translator:
             raise NoEquivalent("run(valid_exit_codes=...)")
         if vertex.metadata.ignore_cache:
             raise NoEquivalent("run(use_cache=False); build with --no-cache-filter instead")
+        self.flags.step(op.meta)
         flags = [f"--mount={flag}" for mount in op.mounts if (flag := self._mount(vertex, mount))]
         flags += [
             f"--mount=type=secret,id={secret.secret_id},env={secret.name}" + ("" if secret.optional else ",required")
@@ -135,7 +134,7 @@ class Translator:
             return json.dumps(list(args), ensure_ascii=False)
         script = next((mount for mount in op.mounts if mount.target == "/dev/pipes/"), None)
         if script is not None:
-            data = _document(vertex.inputs[script.input].vertex).data.decode()
+            data = _text(_document(vertex.inputs[script.input].vertex).data)
             return _heredoc(text.removeprefix("/dev/pipes/"), data)
         if "\n" in text:
             return text if _survives(text) else _heredoc("EOF", text.removesuffix("\n") + "\n")
@@ -169,7 +168,9 @@ class Translator:
                 return ["type=bind", *words, *([] if mount.readonly else ["rw"])]
             case CacheMount():
                 sharing = [] if mount.sharing == Sharing.SHARED else [f"sharing={mount.sharing.name.lower()}"]
-                return ["type=cache", f"id={mount.cache_id.removeprefix('/')}", *words, *sharing]
+                namespace, _, cache = mount.cache_id.partition("/")
+                self.flags.cache_namespace(namespace)
+                return ["type=cache", f"id={cache}", *words, *sharing]
             case TmpfsMount():
                 return ["type=tmpfs", *words, *([f"size={mount.size}"] if mount.size else [])]
             case SecretMount():
@@ -193,19 +194,22 @@ class Translator:
     def _file(self, vertex: Vertex, op: FileOp, now: Situation, directory_after: str | None) -> list[str]:
         first = op.actions[0]
         if isinstance(first, MkdirAction):
-            return self._workdir(first, now, directory_after, alone=len(op.actions) == 1)
+            alone = len(op.actions) == 1
+            return self._workdir(first, now, directory_after, alone=alone, told="] WORKDIR " in vertex.metadata.name)
         if isinstance(first, MkfileAction) and len(op.actions) == 1:
             mode = [] if first.mode == 0o644 else [f"--chmod={first.mode:04o}"]
             owner = [f"--chown={_owner(first.owner)}"] if first.owner else []
-            return [" ".join(["COPY", *mode, *owner, _heredoc("EOF", first.data.decode(), f" {_word(first.path)}")])]
+            return [" ".join(["COPY", *mode, *owner, _heredoc("EOF", _text(first.data), f" {_word(first.path)}")])]
         copies = [action for action in op.actions if isinstance(action, CopyAction)]
         if len(copies) < len(op.actions):
             raise NoEquivalent("symlink() and remove(); a Dockerfile has RUN ln and RUN rm")
         return [self._copy(vertex, copies)]
 
-    def _workdir(self, action: MkdirAction, now: Situation, directory_after: str | None, *, alone: bool) -> list[str]:
-        """WORKDIR for a directory that belongs to the user, and is where what follows goes on."""
-        own = action.inherit_owner or action.owner is not None
+    def _workdir(
+        self, action: MkdirAction, now: Situation, directory_after: str | None, *, alone: bool, told: bool
+    ) -> list[str]:
+        """WORKDIR for a directory that belongs to the user, and is where what follows goes on; `told`: it was one."""
+        own = action.inherit_owner or action.owner is not None or told
         stays = directory_after is None or posixpath.normpath(directory_after) == action.path
         if not alone or not own or not stays or action.mode != 0o755 or not action.make_parents:
             raise NoEquivalent("mkdir(); a Dockerfile makes directories with WORKDIR, RUN and COPY")
@@ -243,7 +247,7 @@ class Translator:
         if any(each.vertex is not edges[0].vertex for each in edges):
             raise NoEquivalent("copies from several states in one step")
         if is_document(edges[0].vertex):
-            data = _document(edges[0].vertex).data.decode()
+            data = _text(_document(edges[0].vertex).data)
             body = _heredoc(first.source.lstrip("/"), data, f" {_word(first.dest)}")
             return " ".join(["COPY", *_copy_flags(first), body])
         return self._plain_copy(copies, edges)
@@ -256,7 +260,7 @@ class Translator:
             options = dict(op.attrs)
             if "git.mtime" in options:
                 raise NoEquivalent("git(mtime=...) in copy()")
-            address = _repository(op.identifier, options) if op.scheme == "git" else op.identifier
+            address = repository_url(op.identifier, options) if op.scheme == "git" else op.identifier
             checksum = options.get("http.checksum") or options.get("git.checksum")
             flags += [f"--checksum={checksum}"] if checksum else []
             flags += ["--keep-git-dir"] if options.get("git.keepgitdir") else []
@@ -276,17 +280,11 @@ class Translator:
         return " ".join([word, *flags, _paths([*sources, first.dest])])
 
 
-def _repository(identifier: str, options: Mapping[str, str]) -> str:
-    """A repository as ADD takes it: with a query where a fragment does not say it."""
-    fragment = identifier.partition("#")[2]
-    ref, _, subdir = fragment.partition(":")
-    switches = {"submodules=false": "git.skipsubmodules", "fetch-by-commit=true": "git.fetchbycommit"}
-    query = [text for text, name in switches.items() if name in options]
-    address = options["git.fullurl"]
-    if not query and subdir in ("", clean_subdir(subdir)):
-        return f"{address}#{fragment}" if fragment else address
-    query = [*([f"ref={ref}"] if ref else []), *([f"subdir={subdir}"] if subdir else []), *query]
-    return f"{address}?{'&'.join(query)}"
+def _text(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise NoEquivalent("a file that is no text; copy it from the context") from None
 
 
 def _paths(paths: Sequence[str]) -> str:

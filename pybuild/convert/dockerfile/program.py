@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import attrs
 
-from pybuild.convert.dockerfile.instructions import NoEquivalent, Situation, Translator, value_text, word_text
+from pybuild.convert.dockerfile.around import Flags, NoEquivalent
+from pybuild.convert.dockerfile.instructions import Situation, Translator, value_text, word_text
 from pybuild.convert.dockerfile.stages import Chain, chains_of
 from pybuild.llb.files import MkdirAction
 from pybuild.llb.ops import ExecOp, FileOp, SourceOp
@@ -26,10 +27,14 @@ class Problem:
 
 @attrs.frozen
 class Written:
-    """The Dockerfile, and why it is not one: with problems, its text is not complete."""
+    """The Dockerfile, and why it is not one: with problems, its text is not complete.
+
+    `flags` are what to build it with, for what the build says and not the Dockerfile.
+    """
 
     text: str
     problems: tuple[Problem, ...]
+    flags: tuple[str, ...] = ()
 
 
 def dockerfile_of(head: Edge | None, patch: ImagePatch, name: str) -> Written:
@@ -48,20 +53,20 @@ class _Program:
         self._patch = patch
         self._chains = chains_of(head, name.replace("_", "-"))
         self._by_head = {id(chain.head.vertex): chain for chain in self._chains if chain.head is not None}
-        self._translator = Translator(self._name_of, frozenset(name for name, _ in patch.env), patch.shell)
+        self._flags = Flags({chain.name for chain in self._chains})
+        self._translator = Translator(self._name_of, self._flags, frozenset(name for name, _ in patch.env), patch.shell)
         self._situations: dict[int, Situation] = {}
         self._problems: list[Problem] = []
 
     def written(self) -> Written:
         stages = ["\n".join(self._stage(chain)) for chain in self._chains]
-        return Written("\n\n".join(stages) + "\n", tuple(self._problems))
+        self._flags.epoch(self._patch.epoch)
+        return Written("\n\n".join(stages) + "\n", tuple(self._problems), self._flags.words())
 
     def _name_of(self, edge: Edge) -> str:
         op = edge.vertex.op
         if isinstance(op, SourceOp):
-            if op.scheme != "docker-image":
-                raise NoEquivalent(f"{op.identifier} as a source; build with --build-context NAME=...")
-            return op.reference
+            return op.reference if op.scheme == "docker-image" else self._flags.context(edge.vertex)
         if edge.output:
             raise NoEquivalent("what a step made of a writable mount: .output()")
         return self._by_head[id(edge.vertex)].name
@@ -94,9 +99,6 @@ class _Program:
             return f"FROM scratch{suffix}"
         platform = chain.base.vertex.constraints.platform
         flag = f"--platform={platform} " if platform is not None else ""
-        op = chain.base.vertex.op
-        if isinstance(op, SourceOp) and op.scheme != "docker-image":
-            raise NoEquivalent(f"{op.identifier} as the base of a stage; build with --build-context NAME=...")
         return f"FROM {flag}{self._name_of(chain.base)}{suffix}"
 
     def _directory_after(self, chain: Chain, number: int, *, last: bool) -> str | None:
