@@ -21,6 +21,7 @@ from pybuild.protocols import MetadataResolver, OutputSpec, ProgressSink, SolveR
 from pybuild.results.logs import LogKeeper
 from pybuild.results.result import BuildResult, Origin
 from pybuild.session.secrets import EnvironmentSecret, SecretValue
+from pybuild.values import Value
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -37,7 +38,7 @@ _LOOK: Final = 'look around where it failed: build(..., on_error="shell"), witho
 
 
 @attrs.frozen(kw_only=True)
-class Call:
+class Call(Value):
     """One build from Python: what is asked of an engine, and what it is offered."""
 
     request: SolveRequest
@@ -79,7 +80,7 @@ class Call:
 
 
 @attrs.frozen(kw_only=True)
-class _Ready:
+class _Ready(Value):
     """A call with its session open and its progress shown."""
 
     origin: Origin

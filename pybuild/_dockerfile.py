@@ -12,6 +12,7 @@ from pybuild._boundary import public
 from pybuild.dsl.platforms import asked_platform
 from pybuild.dsl.state import State
 from pybuild.session.secrets import EnvironmentSecret, SecretValue
+from pybuild.values import Value
 
 if TYPE_CHECKING:
     from pybuild.engine.dockerfiles import Given
@@ -83,7 +84,7 @@ def dockerfile(
 
 
 @attrs.frozen(kw_only=True)
-class DockerfileState:
+class DockerfileState(Value):
     """One platform of a Dockerfile build: the state, what the lint rules say, and SOURCE_DATE_EPOCH in seconds."""
 
     state: State

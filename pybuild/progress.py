@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 from pybuild.digest import Digest
+from pybuild.values import Value
 
 LogStream: TypeAlias = Literal["stdout", "stderr"]
 
@@ -18,7 +19,7 @@ StepState: TypeAlias = Literal["cached", "done", "failed", "canceled", "skipped"
 
 
 @attrs.frozen(kw_only=True)
-class StepStarted:
+class StepStarted(Value):
     """A vertex begins (`number` counts from 1 in the order of first appearance)."""
 
     digest: Digest
@@ -28,7 +29,7 @@ class StepStarted:
 
 
 @attrs.frozen(kw_only=True)
-class StepLog:
+class StepLog(Value):
     """Output of a step."""
 
     digest: Digest
@@ -38,7 +39,7 @@ class StepLog:
 
 
 @attrs.frozen(kw_only=True)
-class StepStatus:
+class StepStatus(Value):
     """Progress inside a step: `current` of `total` bytes or items (0: not known)."""
 
     digest: Digest
@@ -49,7 +50,7 @@ class StepStatus:
 
 
 @attrs.frozen(kw_only=True)
-class StepFinished:
+class StepFinished(Value):
     """A vertex ended. `error` is empty unless it failed."""
 
     digest: Digest
@@ -63,7 +64,7 @@ class StepFinished:
 
 
 @attrs.frozen(kw_only=True)
-class Warned:
+class Warned(Value):
     """Something worth knowing that is not an error."""
 
     message: str

@@ -47,6 +47,7 @@ from pybuild.request import SolveRequest as SolveRequest
 from pybuild.request import SolveResult as SolveResult
 from pybuild.request import StepResult as StepResult
 from pybuild.request import Variant as Variant
+from pybuild.values import Value
 
 if TYPE_CHECKING:
     from signal import Signals
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen(kw_only=True)
-class ContentInfo:
+class ContentInfo(Value):
     """A committed blob. `size` in bytes, `created` in seconds since the epoch."""
 
     digest: Digest
@@ -126,7 +127,7 @@ class SnapshotKind(StrEnum):
 
 
 @attrs.frozen(kw_only=True)
-class SnapshotInfo:
+class SnapshotInfo(Value):
     """One snapshot: its key, its parent's key ("" for none) and life-cycle state."""
 
     key: str
@@ -137,7 +138,7 @@ class SnapshotInfo:
 
 
 @attrs.frozen(kw_only=True)
-class Usage:
+class Usage(Value):
     """Disk usage of a snapshot without its parents: bytes allocated, and number of inodes."""
 
     size: int
@@ -145,7 +146,7 @@ class Usage:
 
 
 @attrs.frozen(kw_only=True)
-class MountSpec:
+class MountSpec(Value):
     """A mount that somebody else performs: as in mount(8), `bind` and `overlay` among the types."""
 
     type: str
@@ -246,7 +247,7 @@ class LeaseManager(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class CacheLink:
+class CacheLink(Value):
     """How one input leads to a result: its key, its position, the op's digest, the output, the selector."""
 
     input_key: str
@@ -257,7 +258,7 @@ class CacheLink:
 
 
 @attrs.frozen(kw_only=True)
-class CacheRecord:
+class CacheRecord(Value):
     """A stored result of one vertex output. `created`, `last_used` in seconds since the epoch, cost in seconds."""
 
     result_key: str
@@ -293,7 +294,7 @@ class CacheStore(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class BoundMount:
+class BoundMount(Value):
     """A mount of a step as the runtime performs it, parents before children.
 
     `type` is bind, tmpfs, overlay, proc ...; `source` a host path for bind.
@@ -306,7 +307,7 @@ class BoundMount:
 
 
 @attrs.frozen(kw_only=True)
-class ProcessSpec:
+class ProcessSpec(Value):
     """The process of a step. `uid`, `gid`, `additional_gids` are numbers already; `env` is in order."""
 
     args: tuple[str, ...]
@@ -354,7 +355,7 @@ class ProcessIO(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class ExitStatus:
+class ExitStatus(Value):
     """How the process ended: its exit code, or 128 + signal.
 
     `timed_out`: stopped by its time limit. `started`: False when the command itself could not be.
@@ -399,7 +400,7 @@ class Executor(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class SourceMetadata:
+class SourceMetadata(Value):
     """What is known of a source without fetching it: for images the pinned reference, digest and config.
 
     `document` is the config as the image has it.
@@ -456,7 +457,7 @@ InlineCache: TypeAlias = Callable[[Sequence[str]], bytes]
 
 
 @attrs.frozen(kw_only=True)
-class ExportInput:
+class ExportInput(Value):
     """What an exporter gets: what was made for each platform, at least one, and what to do with it."""
 
     results: tuple[PlatformResult, ...]
@@ -493,7 +494,7 @@ class ProgressSink(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class EngineInfo:
+class EngineInfo(Value):
     """What an engine is and can do."""
 
     name: str
@@ -526,7 +527,7 @@ class Engine(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class PassContext:
+class PassContext(Value):
     """What a pass may know.
 
     `squash` is the range for the pass of that name (see passes/squash.py), "" for none. `record`, where somebody wants

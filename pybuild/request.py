@@ -16,17 +16,18 @@ from pybuild.oci.imageconfig import Healthcheck, History, ImageConfig
 from pybuild.platform import Platform
 from pybuild.progress import StepState
 from pybuild.shown import Shown, pretty_text
+from pybuild.values import Value
 
 
 @attrs.frozen(kw_only=True)
-class Ref:
+class Ref(Value):
     """A solved file tree: the key of a committed snapshot, "" for the empty tree."""
 
     snapshot: str
 
 
 @attrs.frozen(kw_only=True)
-class HistoryStep:
+class HistoryStep(Value):
     """What one call of a definition adds to the history of the image.
 
     Attributes:
@@ -47,7 +48,7 @@ class HistoryStep:
 
 
 @attrs.frozen(kw_only=True)
-class ImagePatch:
+class ImagePatch(Value):
     """What a definition changes in the config of the image it descends from; None or empty leaves a member alone.
 
     `cleared` names members to reset first (`cmd` when an entrypoint is set, as in a Dockerfile).
@@ -91,7 +92,7 @@ class OutputSpec(Shown):
 
 
 @attrs.frozen(kw_only=True)
-class Shell:
+class Shell(Value):
     """A process to talk to in the file system of a step, with what the step's own process has.
 
     Args:
@@ -129,7 +130,7 @@ class AttestSpec(Shown):
 
 
 @attrs.frozen(kw_only=True)
-class Invocation:
+class Invocation(Value):
     """What a request was made from, for its provenance.
 
     Args:
@@ -144,7 +145,7 @@ class Invocation:
 
 
 @attrs.frozen(kw_only=True)
-class Variant:
+class Variant(Value):
     """What a build shall make for one platform: one head of the request's graph, and its image config."""
 
     platform: Platform
@@ -156,7 +157,7 @@ def _grants_access(name: str) -> bool:
 
 
 @attrs.frozen(kw_only=True)
-class SolveRequest:
+class SolveRequest(Value):
     """One build.
 
     Args:
@@ -242,7 +243,7 @@ NOTHING = Graph([])
 
 
 @attrs.frozen(kw_only=True)
-class Attestation:
+class Attestation(Value):
     """What is said of a result: a predicate of some type, as JSON, and the name of the file that it is written to."""
 
     predicate_type: str
@@ -266,7 +267,7 @@ class PlatformResult(Shown):
 
 
 @attrs.frozen(kw_only=True)
-class SolveResult:
+class SolveResult(Value):
     """A finished build. `graph` is what was solved: after all passes, with images pinned.
 
     `ref` and `config` are those of the first platform; `results` has all of them, where the engine knows.
@@ -287,7 +288,7 @@ class SolveResult:
 
 
 @attrs.frozen(kw_only=True)
-class PlannedStep:
+class PlannedStep(Value):
     """What would happen to one vertex: `cached`, `run`, or `maybe` (depends on the content an earlier step makes)."""
 
     vertex: Vertex

@@ -20,6 +20,7 @@ LAYERS: dict[str, int] = {
     "patterns": 0,
     "ignorefile": 0,
     "pairs": 0,
+    "values": 0,
     "quantities": 0,
     "configfile": 0,
     "temporary": 0,

@@ -35,6 +35,7 @@ COMMANDS = {
 #: What follows `--` is a program of somebody else's, with its arguments.
 TAKING_PROGRAMS = ("shell",)
 EXIT_USAGE, EXIT_INTERRUPTED = 2, 130  # of pybuild.errors, which the list of commands does without
+_OBJECTS_BETWEEN_COLLECTIONS = 50_000
 _ROOT_HELP = "the store's directory (default: $PYBUILD_ROOT, or the user's data folder)"
 
 
@@ -56,6 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"pybuild {__version__}")
         return 0
+    if argv is None:  # nearly all that start-up makes stays: looking for garbage so often only takes time
+        import gc
+
+        gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     command = _command_in(arguments)
     program: list[str] = []
     if command in TAKING_PROGRAMS and "--" in arguments:

@@ -8,6 +8,7 @@ import attrs
 
 from pybuild.cli import dockerflags, flags
 from pybuild.request import Invocation
+from pybuild.values import Value
 
 if TYPE_CHECKING:
     import argparse
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen(kw_only=True)
-class Program:
+class Program(Value):
     """What to build.
 
     Attributes:

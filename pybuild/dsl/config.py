@@ -18,6 +18,7 @@ from pybuild.dsl.paths import join
 from pybuild.llb.files import FileAction
 from pybuild.protocols import ImagePatch
 from pybuild.request import HistoryStep
+from pybuild.values import Value
 
 Change = tuple[str, Any]
 """A member of ImagePatch and what is set (or, for mappings and lists, added)."""
@@ -47,7 +48,7 @@ _LISTS = ("exposed_ports", "volumes")
 
 
 @attrs.frozen
-class Folded:
+class Folded(Value):
     """All changes of a state as one value.
 
     Attributes:

@@ -25,6 +25,7 @@ from pybuild.llb.vertex import Edge
 from pybuild.llb.weburl import download_name
 from pybuild.location import Location
 from pybuild.request import HistoryStep
+from pybuild.values import Value
 
 if TYPE_CHECKING:
     from pybuild.dsl.state import State
@@ -36,7 +37,7 @@ Copied = tuple[CopyAction, "Edge | None"]
 
 
 @attrs.frozen(kw_only=True)
-class Options:
+class Options(Value):
     """What all sources of one call share; see `State.copy` and `State.add`."""
 
     owner: str | None = None

@@ -21,6 +21,7 @@ from pybuild.digest import Digest, digest_of
 from pybuild.engine.buildrecord import DIRECTORY, MARK_SIZE, mark_of_build, mark_of_file
 from pybuild.engine.stepnames import StepName, names_of
 from pybuild.protocols import StepResult, StepState
+from pybuild.values import Value
 
 if TYPE_CHECKING:
     from pybuild.engine.localbuild import Build
@@ -30,7 +31,7 @@ _SUFFIX: Final = ".log"
 
 
 @attrs.frozen(kw_only=True)
-class LoggedStep:
+class LoggedStep(Value):
     """One step. `key` finds its log in the store; `printed` is what only this record has. `seconds` it took."""
 
     name: StepName
@@ -49,7 +50,7 @@ class LoggedStep:
 
 
 @attrs.frozen(kw_only=True)
-class BuildLog:
+class BuildLog(Value):
     """One build. `time` is when it ended, in seconds since the epoch; `error` is "" of one that succeeded."""
 
     target: str

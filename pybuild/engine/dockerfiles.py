@@ -28,6 +28,7 @@ from pybuild.progress import ProgressEvent
 from pybuild.protocols import ImagePatch, ProgressSink
 from pybuild.session.local import LocalSession
 from pybuild.session.secrets import EnvironmentSecret, SecretValue
+from pybuild.values import Value
 
 if TYPE_CHECKING:
     from pybuild.engine.embedded import EmbeddedEngine
@@ -39,7 +40,7 @@ _SYNTAX_ARG: Final = "build-arg:BUILDKIT_SYNTAX"
 
 
 @attrs.frozen(kw_only=True)
-class LoweredDockerfile:
+class LoweredDockerfile(Value):
     """A Dockerfile as a graph.
 
     Attributes:

@@ -14,12 +14,13 @@ from pybuild.llb.ops import DiffOp, ExecOp, FileOp, MergeOp, SourceOp
 from pybuild.llb.vertex import Edge, Vertex
 from pybuild.llb.walk import primary_input
 from pybuild.oci.imageconfig import History
+from pybuild.values import Value
 
 COMMENT = "pybuild"
 
 
 @attrs.frozen
-class LayerHistory:
+class LayerHistory(Value):
     """The layers of a result, without those of the image that it starts from.
 
     Attributes:

@@ -12,6 +12,7 @@ from pybuild.errors import TargetError
 from pybuild.llb.vertex import Graph, Vertex
 from pybuild.location import Location, display_path
 from pybuild.solver.report import title
+from pybuild.values import Value
 
 STAGE: Final = "pybuild.stage"
 _LISTED: Final = 40
@@ -20,7 +21,7 @@ _FORMS: Final = "name a step by its number, the start of its digest, its target,
 
 
 @attrs.frozen(kw_only=True)
-class StepName:
+class StepName(Value):
     """What a step is called: its position from 1, its digest, how progress calls it, its target, and its lines."""
 
     number: int

@@ -12,10 +12,11 @@ import attrs
 
 from pybuild.llb.vertex import Edge
 from pybuild.platform import Platform
+from pybuild.values import Value
 
 
 @attrs.frozen(kw_only=True)
-class FrontendImage:
+class FrontendImage(Value):
     """An image as a frontend needs it: reference without digest, digest of what it stands for now, config document."""
 
     reference: str
@@ -64,7 +65,7 @@ class FrontendHost(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class FrontendResult:
+class FrontendResult(Value):
     """What a frontend makes of its input for one platform.
 
     `config` is the image config document of the result, without layers of this build; `base_config` that of the

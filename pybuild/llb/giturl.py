@@ -17,6 +17,7 @@ import attrs
 from pybuild.errors import ReferenceFormatError
 from pybuild.llb.quoting import quote
 from pybuild.llb.weburl import WebUrl, parse_query, parse_web_url
+from pybuild.values import Value
 
 MTime: TypeAlias = Literal["", "checkout", "commit"]
 SCHEMES: Final = frozenset({"http", "https", "ssh", "git"})
@@ -34,7 +35,7 @@ _MASK: Final = "xxxxx"
 
 
 @attrs.frozen(kw_only=True)
-class GitUrl:
+class GitUrl(Value):
     """The address of a repository, taken apart.
 
     Args:
@@ -57,7 +58,7 @@ class GitUrl:
 
 
 @attrs.frozen(kw_only=True)
-class GitRef:
+class GitRef(Value):
     """A repository, a ref of it, and how to check it out. What was not said is None, or "".
 
     Args:

@@ -6,10 +6,11 @@ import attrs
 
 from pybuild.digest import Digest
 from pybuild.platform import Platform
+from pybuild.values import Value
 
 
 @attrs.frozen(kw_only=True)
-class Descriptor:
+class Descriptor(Value):
     """A blob by media type, digest and size in bytes."""
 
     media_type: str

@@ -15,6 +15,7 @@ from pybuild.errors import DefinitionError
 from pybuild.oci.document import as_list, as_names, as_object, as_pairs, as_strings, load_object
 from pybuild.platform import Platform
 from pybuild.shown import pretty_text
+from pybuild.values import Value
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -24,7 +25,7 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @attrs.frozen(kw_only=True)
-class Healthcheck:
+class Healthcheck(Value):
     """How to find out whether a container works. Durations in nanoseconds; 0 inherits."""
 
     test: tuple[str, ...] = ()
@@ -36,7 +37,7 @@ class Healthcheck:
 
 
 @attrs.frozen(kw_only=True)
-class History:
+class History(Value):
     """How one layer, or one change of the config, came to be. `created` is RFC 3339 or empty."""
 
     created: str = ""
@@ -47,7 +48,7 @@ class History:
 
 
 @attrs.frozen(kw_only=True)
-class ContainerConfig:
+class ContainerConfig(Value):
     """The `config` member. None means absent, an empty tuple means present and empty."""
 
     user: str = ""
@@ -68,7 +69,7 @@ class ContainerConfig:
 
 
 @attrs.frozen(kw_only=True)
-class ImageConfig:
+class ImageConfig(Value):
     """The whole document."""
 
     platform: Platform

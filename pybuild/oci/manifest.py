@@ -12,10 +12,11 @@ from pybuild.oci import mediatypes
 from pybuild.oci.descriptor import Descriptor
 from pybuild.oci.document import as_list, as_object, as_pairs, as_strings, load_object
 from pybuild.platform import Platform
+from pybuild.values import Value
 
 
 @attrs.frozen(kw_only=True)
-class Manifest:
+class Manifest(Value):
     """One image: its config and its layers, bottom first."""
 
     config: Descriptor
@@ -23,7 +24,7 @@ class Manifest:
 
 
 @attrs.frozen(kw_only=True)
-class Index:
+class Index(Value):
     """Several images, most often one per platform."""
 
     manifests: tuple[Descriptor, ...]

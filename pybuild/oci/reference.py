@@ -12,6 +12,7 @@ import attrs
 
 from pybuild.digest import Digest
 from pybuild.errors import ReferenceFormatError
+from pybuild.values import Value
 
 DEFAULT_DOMAIN: Final = "docker.io"
 _LEGACY_DOMAIN: Final = "index.docker.io"
@@ -33,7 +34,7 @@ _EXAMPLE: Final = 'write one such as "registry:5000/team/app:1.0"'
 
 
 @attrs.frozen(kw_only=True)
-class Reference:
+class Reference(Value):
     """A complete reference: domain, path below it, and a tag, a digest, or both."""
 
     domain: str

@@ -15,6 +15,7 @@ from pybuild.llb.ops import DiffOp, ExecOp, FileOp, MergeOp, SourceOp
 from pybuild.llb.vertex import Edge, Graph, Vertex
 from pybuild.llb.walk import primary_input
 from pybuild.passes.contextuse import Uses, limits_of, uses_of
+from pybuild.values import Value
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -27,7 +28,7 @@ class Change:
 
 
 @attrs.frozen(kw_only=True)
-class Measure:
+class Measure(Value):
     """What a graph costs.
 
     `layers`: those that its steps put on the base of the result; of a diff of unrelated trees, one.

@@ -41,11 +41,11 @@ class Authorizer:
     """Gives requests to one registry their `Authorization` header. Thread-safe.
 
     Args:
-        pool: makes the requests for tokens.
+        pool: gives what makes the requests for tokens.
         credentials: asked once a registry wants to know who it is.
     """
 
-    def __init__(self, pool: urllib3.PoolManager, credentials: Callable[[], Credentials]) -> None:
+    def __init__(self, pool: Callable[[], urllib3.PoolManager], credentials: Callable[[], Credentials]) -> None:
         self._pool = pool
         self._ask = credentials
         self._lock = threading.Lock()
@@ -93,7 +93,7 @@ class Authorizer:
 
     def _fetch(self, parameters: Mapping[str, str], scope: str) -> tuple[str, float]:
         realm, service = parameters.get("realm", ""), parameters.get("service", "")
-        return fetch_token(self._pool, realm, service, [scope], self._credentials())
+        return fetch_token(self._pool(), realm, service, [scope], self._credentials())
 
 
 def fetch_token(

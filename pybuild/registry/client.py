@@ -20,6 +20,7 @@ from pybuild.oci.reference import Reference
 from pybuild.registry.auth import Credentials
 from pybuild.registry.hosts import hosts_for
 from pybuild.registry.transport import ATTEMPTS, Request, Transport, wait
+from pybuild.values import Value
 
 _ACCEPT: Final = ", ".join(sorted(mediatypes.INDEXES) + sorted(mediatypes.MANIFESTS) + ["*/*"])
 _MAX_MANIFEST: Final = 4 << 20
@@ -35,7 +36,7 @@ class Sink(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class Fetched:
+class Fetched(Value):
     """A manifest or index: its descriptor and its bytes."""
 
     descriptor: Descriptor

@@ -17,6 +17,7 @@ import attrs
 
 from pybuild.errors import SourceFetchError
 from pybuild.oci.reference import DEFAULT_DOMAIN
+from pybuild.values import Value
 
 DEFAULT_ENDPOINT: Final = "registry-1.docker.io"
 ALL: Final = frozenset({"pull", "resolve", "push"})
@@ -24,7 +25,7 @@ _SYSTEM_DIRECTORIES: Final = ("/etc/pybuild/certs.d", "/etc/containerd/certs.d",
 
 
 @attrs.frozen(kw_only=True)
-class Host:
+class Host(Value):
     """One server of a registry.
 
     `url` is everything before `/<repository>/manifests/...`, `/v2` included. `ca` are certificate files to trust,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import ssl
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, Protocol
@@ -19,6 +20,7 @@ import urllib3
 from pybuild.errors import PybuildError
 from pybuild.registry.auth import Authorizer, Credentials
 from pybuild.registry.hosts import Host
+from pybuild.values import Value
 
 ATTEMPTS: Final = 5
 RETRIED: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -39,7 +41,7 @@ class Failure(Protocol):
 
 
 @attrs.frozen(kw_only=True)
-class Request:
+class Request(Value):
     """One request. `path` follows the host's `/v2`; an absolute URL stays as it is.
 
     `body` makes the body anew for each attempt. `subject` names what it is about, in messages. `expected` are the
@@ -62,9 +64,17 @@ class _Server:
 
     def __init__(self, host: Host, credentials: Callable[[], Credentials]) -> None:
         self.host = host
-        self.pool = pool_for(host)
         self.authorizer = Authorizer(self.pool, credentials)
         self.reachable = True
+        self._pool: urllib3.PoolManager | None = None
+        self._lock = threading.Lock()
+
+    def pool(self) -> urllib3.PoolManager:
+        """Its connections, made when the first request needs them: loading certificates takes a while."""
+        with self._lock:
+            if self._pool is None:
+                self._pool = pool_for(self.host)
+            return self._pool
 
 
 class Transport:
@@ -152,7 +162,7 @@ class Transport:
             sent = {**dict(server.host.headers), **request.headers}
             if authorization and urlsplit(url).netloc == origin:
                 sent["Authorization"] = authorization
-            answer = server.pool.request(
+            answer = server.pool().request(
                 request.method,
                 url,
                 headers=sent,

@@ -15,6 +15,7 @@ import attrs
 
 from pybuild.errors import ArgumentError
 from pybuild.pairs import fields_of
+from pybuild.values import Value
 
 MAX_SECRET_BYTES: Final = 500 * 1024
 SecretValue: TypeAlias = str | bytes | Path | Callable[[], bytes | str]
@@ -23,7 +24,7 @@ _KEYS: Final = ("type", "id", "src", "source", "env")
 
 
 @attrs.frozen
-class EnvironmentSecret:
+class EnvironmentSecret(Value):
     """The value of a variable of this process when it is asked for."""
 
     name: str

@@ -18,12 +18,13 @@ from pybuild.llb.mounts import BindMount, CacheMount, Mount, SecretMount, Sharin
 from pybuild.llb.ops import BuildOp, DiffOp, ExecOp, FileOp, MergeOp, Op, PassthroughOp, SourceOp
 from pybuild.llb.paths import clean
 from pybuild.llb.vertex import Vertex
+from pybuild.values import Value
 
 VERSION = 1
 
 
 @attrs.frozen(kw_only=True)
-class Selection:
+class Selection(Value):
     """The part of an input whose content matters.
 
     `named`: the base name of what is selected can show in the result (a copied file under a directory, anything a
@@ -61,7 +62,7 @@ class Selection:
 
 
 @attrs.frozen(kw_only=True)
-class InputMap:
+class InputMap(Value):
     """One input: what of it is used (empty: all of it), and whether its content may stand for its key."""
 
     selections: tuple[Selection, ...] = ()
@@ -74,7 +75,7 @@ class InputMap:
 
 
 @attrs.frozen(kw_only=True)
-class CacheMap:
+class CacheMap(Value):
     """The cache identity of a vertex without its inputs' keys."""
 
     op_digest: str

@@ -14,6 +14,7 @@ import attrs
 from pybuild.digest import digest_of
 from pybuild.protocols import CacheLink, CacheStore
 from pybuild.solver.state import Step
+from pybuild.values import Value
 
 NO_INPUT = CacheLink(input_key="", input_index=-1, op_digest="", output=0)
 
@@ -25,7 +26,7 @@ ContentOf = Callable[[Step, int], str | None]
 
 
 @attrs.frozen(kw_only=True)
-class Match:
+class Match(Value):
     """A stored result for every needed output, and the links over which the next lookup would be faster."""
 
     keys: dict[int, str]

@@ -26,6 +26,7 @@ from pybuild.store.contenthash import Selection
 from pybuild.store.hashmemo import ContentHasher
 from pybuild.store.store import Store
 from pybuild.store.tree import LayeredTree
+from pybuild.values import Value
 
 _ATTESTATION = "vnd.docker.reference.type"
 
@@ -33,7 +34,7 @@ Hold = Callable[[str], None]
 
 
 @attrs.frozen(kw_only=True)
-class Named:
+class Named(Value):
     """What a reference leads to: one descriptor, or several to choose from; and its text with the digest in it."""
 
     identifier: str
@@ -41,7 +42,7 @@ class Named:
 
 
 @attrs.frozen(kw_only=True)
-class Image:
+class Image(Value):
     """A chosen image, read as far as it takes to identify it."""
 
     identifier: str

@@ -22,6 +22,7 @@ from pybuild.store.attributes import Attributes, apply_attributes
 from pybuild.store.compression import decompressed, reporting_damage
 from pybuild.store.tarread import Member, TarReader, reporting_names
 from pybuild.store.treewriter import TreeWriter, Whiteouts
+from pybuild.values import Value
 
 WHITEOUT: Final = ".wh."
 OPAQUE: Final = ".wh..wh..opq"
@@ -32,7 +33,7 @@ _OVERLAY_XATTRS: Final = ("trusted.overlay.", "user.overlay.")
 
 
 @attrs.frozen(kw_only=True)
-class Limits:
+class Limits(Value):
     """How much an archive may hold before it is refused: members, plain bytes, and plain bytes per stored byte."""
 
     entries: int = 5_000_000
@@ -43,7 +44,7 @@ class Limits:
 
 
 @attrs.frozen(kw_only=True)
-class Applied:
+class Applied(Value):
     """What was applied: the digest of the plain archive, the bytes of its files, and how many members it had."""
 
     diff_id: Digest

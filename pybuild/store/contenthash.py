@@ -22,6 +22,7 @@ from pybuild.store.attributes import CAPABILITY
 from pybuild.store.filtered import filtered
 from pybuild.store.tree import Entry, FileKind, LayeredTree
 from pybuild.store.wildcard import split_wildcards, wildcard_matches
+from pybuild.values import Value
 
 _CHUNK: Final = 1 << 20
 _PARALLEL_FILES: Final = 256
@@ -32,7 +33,7 @@ FileHashes = Callable[[Sequence[Entry]], Sequence[bytes]]
 
 
 @attrs.frozen(kw_only=True)
-class Selection:
+class Selection(Value):
     """What of a path counts.
 
     Args:
@@ -97,7 +98,7 @@ def selected(tree: LayeredTree, path: str, selection: Selection = WHOLE) -> Iter
 
 
 @attrs.frozen
-class _Picked:
+class _Picked(Value):
     """A selected path: as the user spelled it, that without the fixed part, its entry, and what of it counts."""
 
     name: str

@@ -20,6 +20,7 @@ from pybuild.protocols import ContentInfo
 from pybuild.store.compression import Compression, Writable, compressed, compression_of
 from pybuild.store.layerdiff import write_layer
 from pybuild.store.store import Store
+from pybuild.values import Value
 
 _MEDIA_TYPES: Final[dict[Compression, str]] = {
     "gzip": mediatypes.OCI_LAYER_GZIP,
@@ -32,7 +33,7 @@ Hold = Callable[[str], None]
 
 
 @attrs.frozen(kw_only=True)
-class Layer:
+class Layer(Value):
     """A layer of an image: its blob, and the digest of the plain archive."""
 
     descriptor: Descriptor
@@ -40,7 +41,7 @@ class Layer:
 
 
 @attrs.frozen(kw_only=True)
-class LayerForm:
+class LayerForm(Value):
     """How a layer is stored. `level` None is the default of the compression; `force` also converts pulled layers.
 
     `epoch`: seconds since 1970 to which later times of files are set, in layers that are made here.

@@ -14,6 +14,7 @@ import attrs
 
 from pybuild.store.attributes import Xattrs
 from pybuild.store.compression import Writable
+from pybuild.values import Value
 
 _BLOCK: Final = 512
 _CHUNK: Final = 1 << 20
@@ -32,7 +33,7 @@ _FLAGS: Final = {
 
 
 @attrs.frozen
-class Header:
+class Header(Value):
     """One member. `kind` is the file type bits as in `stat`, 0 for a hard link to `link`; `mtime` in seconds."""
 
     name: str

@@ -11,6 +11,7 @@ import attrs
 
 from pybuild.errors import DockerfileSyntaxError
 from pybuild.frontend.dockerfile import gotext
+from pybuild.values import Value
 
 #: Blanks between words; narrower than `gotext.SPACE`.
 BLANKS = re.compile(r"[\t\v\f\r ]+")
@@ -19,7 +20,7 @@ _LONGEST_CHAIN = 100
 
 
 @attrs.frozen
-class Arguments:
+class Arguments(Value):
     """What stands behind a keyword and its flags.
 
     Attributes:
@@ -32,7 +33,7 @@ class Arguments:
 
 
 @attrs.frozen
-class Statement:
+class Statement(Value):
     """A line taken apart; `trigger` is the instruction behind an ONBUILD or EXPORT."""
 
     keyword: str

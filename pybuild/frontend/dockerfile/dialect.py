@@ -9,6 +9,7 @@ import attrs
 
 from pybuild.frontend.dockerfile.arguments import EXTENSIONS, KEYWORDS
 from pybuild.frontend.dockerfile.directives import detect_syntax
+from pybuild.values import Value
 
 _OURS: Final = re.compile(
     r"(?:(?:docker\.io/)?docker/dockerfile(?:-upstream)?|(?P<extended>pybuild))"
@@ -17,7 +18,7 @@ _OURS: Final = re.compile(
 
 
 @attrs.frozen(kw_only=True)
-class Dialect:
+class Dialect(Value):
     """What a Dockerfile may say.
 
     Attributes:

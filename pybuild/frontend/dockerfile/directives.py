@@ -10,6 +10,7 @@ import attrs
 from pybuild.errors import DockerfileSyntaxError
 from pybuild.frontend.dockerfile import gotext
 from pybuild.frontend.dockerfile.lines import Lines
+from pybuild.values import Value
 
 KNOWN = frozenset({"syntax", "escape", "check"})
 BOM = b"\xef\xbb\xbf"
@@ -21,7 +22,7 @@ _KEY = re.compile(r"([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=")
 
 
 @attrs.frozen
-class Directive:
+class Directive(Value):
     """One directive.
 
     Attributes:

@@ -7,6 +7,7 @@ import re
 import attrs
 
 from pybuild.frontend.dockerfile.shellwords import ExpansionError, Lexer
+from pybuild.values import Value
 
 _WORD = re.compile(r"[0-9]*<<(-?)[\t\n\f\r ]*([^<]*)\Z")
 _LEADING_TABS = re.compile(r"^\t+", re.MULTILINE)
@@ -16,7 +17,7 @@ _LINE = Lexer(skip_unset=True, raw_quotes=True, raw_escapes=True)
 
 
 @attrs.frozen
-class Heredoc:
+class Heredoc(Value):
     """One heredoc.
 
     Attributes:

@@ -23,13 +23,14 @@ from pybuild.frontend.dockerfile.lint import Linter
 from pybuild.frontend.dockerfile.nodes import Node, Tree, parse_nodes, refused
 from pybuild.frontend.dockerfile.shellwords import ExpansionError, Lexer
 from pybuild.location import SourceText
+from pybuild.values import Value
 
 MOST: Final = 1000
 """More files are not included: fragments that include each other twice would become any number."""
 
 
 @attrs.frozen
-class Library:
+class Library(Value):
     """Where INCLUDE reads from.
 
     Attributes:
@@ -62,7 +63,7 @@ def directory_library(dockerfile: Path, given: Mapping[str, str] | None = None) 
 
 
 @attrs.frozen
-class _Open:
+class _Open(Value):
     """A file whose instructions are being read."""
 
     nodes: Iterator[Node]

@@ -18,6 +18,7 @@ from pybuild.errors import ArgumentError, DefinitionError
 from pybuild.frontend.dockerfile.contextarchive import unpack_context
 from pybuild.frontend.dockerfile.lower.contexts import DOCKERFILE, is_archive
 from pybuild.temporary import TemporaryFolder
+from pybuild.values import Value
 
 STDIN = "-"
 _URL = re.compile(r"(?:https?|git|ssh)://|git@|github\.com/")
@@ -27,7 +28,7 @@ _HERE = Path()
 
 
 @attrs.frozen(kw_only=True)
-class Inputs:
+class Inputs(Value):
     """The input of one Dockerfile build.
 
     Attributes:

@@ -12,6 +12,7 @@ from typing import Literal
 import attrs
 
 from pybuild.frontend.dockerfile.lines import Lines
+from pybuild.values import Value
 
 MountType = Literal["bind", "cache", "tmpfs", "secret", "ssh"]
 Sharing = Literal["shared", "private", "locked"]
@@ -22,7 +23,7 @@ SHARINGS: tuple[Sharing, ...] = ("shared", "private", "locked")
 
 
 @attrs.frozen(kw_only=True)
-class Instruction:
+class Instruction(Value):
     """What all instructions have.
 
     Attributes:
@@ -39,7 +40,7 @@ class Instruction:
 
 
 @attrs.frozen
-class KeyValue:
+class KeyValue(Value):
     """One pair of ENV or LABEL; `legacy` when it was written `KEY value`, without `=`."""
 
     key: str
@@ -48,7 +49,7 @@ class KeyValue:
 
 
 @attrs.frozen
-class ArgDefinition:
+class ArgDefinition(Value):
     """One name of an ARG; `value` is None when it has no default. `description` comes from a comment above."""
 
     name: str
@@ -57,7 +58,7 @@ class ArgDefinition:
 
 
 @attrs.frozen
-class InlineFile:
+class InlineFile(Value):
     """The heredoc of a RUN, CMD or ENTRYPOINT; `chomp` (`<<-`) means that leading tabs are to be cut off."""
 
     name: str
@@ -66,7 +67,7 @@ class InlineFile:
 
 
 @attrs.frozen
-class InlineSource:
+class InlineSource(Value):
     """The heredoc of a COPY or ADD: a file `path` with content `data`, chomped already.
 
     `expand` tells whether variables in `data` are to be replaced (the delimiter was not quoted).
@@ -78,7 +79,7 @@ class InlineSource:
 
 
 @attrs.frozen
-class CommandLine:
+class CommandLine(Value):
     """What RUN, CMD, ENTRYPOINT run.
 
     Attributes:
@@ -94,7 +95,7 @@ class CommandLine:
 
 
 @attrs.frozen
-class RunMount:
+class RunMount(Value):
     """One `RUN --mount`. Before expansion only `source_stage` is known; see `mounts.parse_mount`.
 
     Attributes:
@@ -120,7 +121,7 @@ class RunMount:
 
 
 @attrs.frozen
-class Device:
+class Device(Value):
     """One `RUN --device`."""
 
     name: str
@@ -128,7 +129,7 @@ class Device:
 
 
 @attrs.frozen
-class HealthTest:
+class HealthTest(Value):
     """A health check as the image config has it: `test` starts with NONE, CMD or CMD-SHELL; times in nanoseconds."""
 
     test: tuple[str, ...]
@@ -369,7 +370,7 @@ class Stage(From):
 
 
 @attrs.frozen(kw_only=True)
-class Dockerfile:
+class Dockerfile(Value):
     """A parsed Dockerfile.
 
     Attributes:

@@ -11,10 +11,11 @@ from pybuild.frontend.dockerfile import gotext
 from pybuild.frontend.dockerfile.directives import DirectiveReader, find_directive
 from pybuild.frontend.dockerfile.lines import Lines
 from pybuild.frontend.dockerfile.rules import Rule
+from pybuild.values import Value
 
 
 @attrs.frozen
-class LintWarning:
+class LintWarning(Value):
     """A rule broken at one place."""
 
     rule: Rule
@@ -35,7 +36,7 @@ class LintWarning:
 
 
 @attrs.frozen
-class LintOptions:
+class LintOptions(Value):
     """What `# check=` asks for; see `parse_options`."""
 
     skip: frozenset[str] = frozenset()

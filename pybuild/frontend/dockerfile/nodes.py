@@ -12,12 +12,13 @@ from pybuild.frontend.dockerfile.arguments import Statement, parse_statement
 from pybuild.frontend.dockerfile.directives import BOM, MAX_LINE, DirectiveReader
 from pybuild.frontend.dockerfile.heredoc import Heredoc, heredocs_of
 from pybuild.frontend.dockerfile.lines import Lines
+from pybuild.values import Value
 
 _WITH_HEREDOCS = frozenset({"add", "copy", "run"})
 
 
 @attrs.frozen
-class Node:
+class Node(Value):
     """One instruction, not yet understood.
 
     Attributes:
@@ -34,7 +35,7 @@ class Node:
 
 
 @attrs.frozen
-class Tree:
+class Tree(Value):
     """All nodes of a file; `empty_continuations` has the last line of each instruction with blank lines inside."""
 
     nodes: tuple[Node, ...]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import attrs
 
+from pybuild.values import Value
+
 _URL = "https://docs.docker.com/go/dockerfile/rule/"
 
 
 @attrs.frozen
-class Rule:
+class Rule(Value):
     """One rule.
 
     Attributes:

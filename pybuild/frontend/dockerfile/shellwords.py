@@ -10,6 +10,7 @@ import attrs
 
 from pybuild.errors import InstructionError
 from pybuild.frontend.dockerfile import gotext, shellpattern
+from pybuild.values import Value
 
 #: Parameters that a shell has, and a Dockerfile reads as names.
 _SPECIAL_PARAMETERS = frozenset("@*#?-$!0")
@@ -20,7 +21,7 @@ MAX_DEPTH = 150
 
 
 @attrs.frozen
-class Expansion:
+class Expansion(Value):
     """An expanded word.
 
     Attributes:
@@ -44,7 +45,7 @@ class ExpansionError(InstructionError):
 
 
 @attrs.frozen(kw_only=True)
-class Lexer:
+class Lexer(Value):
     r"""How words are read.
 
     Attributes:

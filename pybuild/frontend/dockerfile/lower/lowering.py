@@ -42,10 +42,11 @@ from pybuild.frontend.dockerfile.shellwords import ExpansionError, Lexer
 from pybuild.frontend.dockerfile.suggest import hint
 from pybuild.location import SourceText
 from pybuild.platform import Platform
+from pybuild.values import Value
 
 
 @attrs.frozen(kw_only=True)
-class Lowered:
+class Lowered(Value):
     """A lowered Dockerfile: its target stage, and what the lowering knows."""
 
     target: StageState

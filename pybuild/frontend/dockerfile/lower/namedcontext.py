@@ -24,13 +24,14 @@ from pybuild.frontend.dockerfile.lower.references import Named, parse_named, par
 from pybuild.frontend.dockerfile.lower.sources import LocalOptions, http, image, local, source
 from pybuild.ignorefile import NAME as IGNORE_FILE
 from pybuild.platform import Platform, host_platform
+from pybuild.values import Value
 
 Loaded = tuple[State, Image | None]
 _NEVER = ("scratch", "context")
 
 
 @attrs.frozen(kw_only=True)
-class NamedContext:
+class NamedContext(Value):
     """One named context, as one place uses it.
 
     Attributes:

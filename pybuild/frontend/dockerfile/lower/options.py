@@ -20,6 +20,7 @@ from pybuild.frontend.dockerfile.lint import LintOptions, parse_options
 from pybuild.frontend.dockerfile.lower import platforms
 from pybuild.llb.meta import HostIP, LinuxResources, NetMode, Ulimit
 from pybuild.platform import Platform
+from pybuild.values import Value
 
 _ULIMITS = frozenset(
     {
@@ -35,7 +36,7 @@ R = TypeVar("R")
 
 
 @attrs.frozen(kw_only=True)
-class Options:
+class Options(Value):
     """What a build was asked for.
 
     Attributes:

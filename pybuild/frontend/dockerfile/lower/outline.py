@@ -8,6 +8,7 @@ import attrs
 
 from pybuild.frontend.dockerfile.instructions import ArgDefinition
 from pybuild.frontend.dockerfile.lines import Lines
+from pybuild.values import Value
 
 
 @attrs.define
@@ -21,7 +22,7 @@ class ArgFact:
 
 
 @attrs.frozen
-class NeedFact:
+class NeedFact(Value):
     """One secret or ssh agent that a RUN mounts."""
 
     required: bool

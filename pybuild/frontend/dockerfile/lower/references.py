@@ -11,6 +11,7 @@ import re
 import attrs
 
 from pybuild.frontend.dockerfile.lower.values import check_digest
+from pybuild.values import Value
 
 _ALNUM = r"[a-z0-9]+"
 _COMPONENT = rf"{_ALNUM}(?:(?:[._]|__|[-]+){_ALNUM})*"
@@ -25,7 +26,7 @@ _MAX_NAME = 255
 
 
 @attrs.frozen
-class Named:
+class Named(Value):
     """A reference with a name; domain, tag and digest may be empty."""
 
     domain: str

@@ -16,6 +16,7 @@ from pybuild.llb.meta import NO_METADATA, Constraints, Metadata
 from pybuild.llb.vertex import Edge
 from pybuild.location import Location
 from pybuild.platform import Platform
+from pybuild.values import Value
 
 
 def source(
@@ -59,7 +60,7 @@ def http(url: str, filename: str, *, checksum: str = "", metadata: Metadata = NO
 
 
 @attrs.frozen(kw_only=True)
-class LocalOptions:
+class LocalOptions(Value):
     """What to take of a local directory, and how; lists are patterns and paths as the wire has them."""
 
     session: str = ""

@@ -20,6 +20,7 @@ from pybuild.frontend.dockerfile.lower.outputs import State
 from pybuild.frontend.dockerfile.lower.standins import StandIn, itself
 from pybuild.frontend.dockerfile.suggest import hint
 from pybuild.platform import Platform
+from pybuild.values import Value
 
 if TYPE_CHECKING:
     from pybuild.frontend.dockerfile.lower.namedcontext import NamedContext
@@ -28,7 +29,7 @@ SCRATCH = "scratch"
 
 
 @attrs.frozen
-class Step:
+class Step(Value):
     """A command of a stage with the stages that it reads from (one per mount of a RUN)."""
 
     command: Command

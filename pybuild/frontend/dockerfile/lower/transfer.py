@@ -26,6 +26,7 @@ from pybuild.llb.giturl import GitRef, parse_git_ref
 from pybuild.llb.meta import ProgressGroup
 from pybuild.llb.vertex import Edge
 from pybuild.llb.weburl import download_name
+from pybuild.values import Value
 
 if TYPE_CHECKING:
     from pybuild.llb.meta import Metadata
@@ -35,7 +36,7 @@ _MERGE = "mergeop"
 
 
 @attrs.frozen
-class _Item:
+class _Item(Value):
     """One copy: what it reads from, and the action."""
 
     source: Output | None
