@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from pybuild.errors import ExecError
+from pybuild.errors import ExecError, SolveError
 from pybuild.llb.meta import ExecMeta, LinuxResources, ProxyEnv
 from pybuild.llb.mounts import SshMount
 from pybuild.llb.ops import ExecOp
@@ -172,6 +172,10 @@ def _make_cwd(rootfs: Path, cwd: str, user: User) -> None:
     while not os.path.lexists(root + path):
         missing.append(path)
         path = os.path.dirname(path)
+    if not os.path.isdir(root + path):
+        raise SolveError(
+            f'working directory "{cwd}": "{path}" is not a directory', hint="set another one: workdir(...)"
+        )
     for created in reversed(missing):
         os.mkdir(root + created, 0o755)
         os.chown(root + created, user.uid, user.gid)

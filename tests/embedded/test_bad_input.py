@@ -40,6 +40,16 @@ CASES = {
         code=1,
         says=("nothing.txt", "not found", "Buildfile.py:8"),
     ),
+    "a working directory below a file": Case(
+        body='@target(default=True)\ndef t() -> State:\n    return base.run("pwd", workdir="/etc/issue/x")\n',
+        code=1,
+        says=('working directory "/etc/issue/x": "/etc/issue" is not a directory', "Buildfile.py:8"),
+    ),
+    "a working directory that is a file": Case(
+        body='@target(default=True)\ndef t() -> State:\n    return base.run("pwd", workdir="/etc/issue")\n',
+        code=1,
+        says=('working directory "/etc/issue": "/etc/issue" is not a directory', "Buildfile.py:8"),
+    ),
     "unknown target": Case(
         body="@target(default=True)\ndef app() -> State:\n    return scratch()\n",
         code=3,
