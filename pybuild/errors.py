@@ -353,7 +353,7 @@ class StoreFull(StoreError):
 
 
 class StoreDamaged(StoreError):
-    """The store's database cannot be read: it was cut short, or written by something else."""
+    """Something of the store was cut short, or written by something else: its database, or a blob."""
 
     code = "store-damaged"
 

@@ -123,7 +123,9 @@ class EmbeddedEngine(Shown):
         try:
             return self._run(store, request, session, sink, cancelled or threading.Event(), talker)
         finally:
-            if is_due(store):
+            due = is_due(store)
+            store.close()
+            if due:
                 from pybuild.engine.collector import start_collecting
 
                 start_collecting(store.root)

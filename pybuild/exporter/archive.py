@@ -56,7 +56,7 @@ def _add_blob(store: Store, writer: TarWriter, digest: Digest, content: bytes | 
     if content is not None:
         writer.add_bytes(Header(name, stat.S_IFREG, mode=0o644, size=len(content)), content)
         return
-    with store.content.open(digest) as file:
+    with store.content.checked(digest) as file:
         size = os.fstat(file.fileno()).st_size
         writer.add_file(Header(name, stat.S_IFREG, mode=0o644, size=size), file)
 

@@ -110,4 +110,4 @@ class ImageExporter:
         writer.manifest(root.descriptor, root.data, "" if by_digest else reference.tag)
 
     def _send_layer(self, writer: RegistryWriter, layer: Descriptor) -> None:
-        writer.blob(layer, partial(self._store.content.open, layer.digest))
+        writer.blob(layer, partial(self._store.content.checked, layer.digest))

@@ -63,7 +63,7 @@ class OciExporter:
             layout = LayoutWriter(Path(dest))
             for layer in artifact.layers:
                 if not layout.has(layer.digest):
-                    with self._store.content.open(layer.digest) as source:
+                    with self._store.content.checked(layer.digest) as source:
                         layout.copy(layer.digest, source)
             for document in artifact.documents:
                 layout.put(document.descriptor.digest, document.data)

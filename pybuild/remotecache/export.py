@@ -178,7 +178,7 @@ class _Table:
             layer = layer_of(self._store, key, self._form.layers, self._hold)
             created = self._store.snapshots.stat(key).created
             descriptor = self._described(layer.descriptor, layer.diff_id, created)
-            found = _Blob(descriptor=descriptor, opened=partial(self._store.content.open, descriptor.digest))
+            found = _Blob(descriptor=descriptor, opened=partial(self._store.content.checked, descriptor.digest))
             self._known[key] = found
         return found
 
@@ -188,7 +188,7 @@ class _Table:
         def opened(descriptor: Descriptor) -> BinaryIO:
             self._hold(descriptor.digest)
             place.bring(self._store, descriptor)
-            return self._store.content.open(descriptor.digest)
+            return self._store.content.checked(descriptor.digest)
 
         return [
             _Blob(

@@ -106,6 +106,19 @@ class FileContentStore:
         except FileNotFoundError:
             raise _missing(digest) from None
 
+    def checked(self, digest: Digest) -> BinaryIO:
+        """A reader that complains at the end when the blob was damaged on the disk; see `CheckedBlob`.
+
+        Raises:
+            NotFound: there is no such blob.
+        """
+        from pybuild.store.checkedblob import CheckedBlob
+
+        try:
+            return CheckedBlob(self.path(digest), digest)
+        except FileNotFoundError:
+            raise _missing(digest) from None
+
     def read(self, digest: Digest) -> bytes:
         """See protocols.ContentStore."""
         with self.open(digest) as file:

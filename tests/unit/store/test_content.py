@@ -4,7 +4,7 @@ import io
 import pytest
 
 from pybuild.digest import Digest, sha256
-from pybuild.errors import DigestMismatch, StoreFull
+from pybuild.errors import DigestMismatch, NotFound, StoreDamaged, StoreFull
 from pybuild.store.content import FileContentStore
 from pybuild.store.store import Store
 from tests.fakes.processes import other_process
@@ -19,6 +19,29 @@ def test_blobs_are_an_oci_layout(store: Store) -> None:
     assert path.read_bytes() == b"data"
     assert path.stat().st_mode & 0o777 == 0o444
     assert list((store.root / "ingest").iterdir()) == []
+
+
+@pytest.mark.parametrize("change", ["written", "cut", "emptied"])
+def test_damage_is_noticed_while_a_blob_is_read(store: Store, change: str) -> None:
+    with store.content.writer() as writer:
+        writer.write(b"data" * 1000)
+        digest = writer.commit().digest
+    with store.content.checked(digest) as file:
+        assert file.read(4) + file.read() == b"data" * 1000
+        assert file.seek(0) == 0
+        assert b"".join(iter(lambda: file.read(999), b"")) == b"data" * 1000
+    path = store.content.path(digest)
+    path.chmod(0o644)
+    path.write_bytes({"written": b"dato" * 1000, "cut": b"data" * 999, "emptied": b""}[change])
+    with store.content.checked(digest) as file:
+        file.seek(4)
+        file.read()  # a part says nothing
+        file.seek(0)
+        with pytest.raises(StoreDamaged, match=f"blob {digest} was damaged on the disk") as caught:
+            io.BytesIO().writelines(iter(lambda: file.read(1000), None))
+    assert "build again" in caught.value.hint
+    with pytest.raises(NotFound):
+        store.content.checked(digest)
 
 
 def test_other_algorithms(store: Store) -> None:
