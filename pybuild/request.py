@@ -67,6 +67,8 @@ class ImagePatch(Value):
     healthcheck: Healthcheck | None = None
     cleared: tuple[str, ...] = ()
     on_build: tuple[str, ...] = ()
+    exports: tuple[str, ...] = ()
+    """What the image offers to an IMPORT of a Dockerfile with pybuild's extensions."""
     author: str | None = None
     args_escaped: bool = False
     """A command was set, if only by a stage below: BuildKit notes that its arguments need no shell's quoting."""

@@ -23,6 +23,7 @@ from pybuild.frontend.dockerfile.dialect import dialect_in
 from pybuild.frontend.dockerfile.dockerfile import parse, parse_trigger
 from pybuild.frontend.dockerfile.includes import directory_library
 from pybuild.frontend.dockerfile.instructions import Command, Copy, Onbuild, Run, Stage
+from pybuild.frontend.dockerfile.lines import Lines
 from pybuild.frontend.dockerfile.lower import platforms
 from pybuild.frontend.dockerfile.lower.paths import working_dir
 from pybuild.frontend.dockerfile.lower.values import stage_index
@@ -160,11 +161,18 @@ class _Program:
         if self._replace(planned):
             return
         self._start(number, planned, base)
+        brought = stage.lines.via
         for command in self._commands(number, planned):
             try:
-                self._add(number, planned, command)
+                calls = self._calls(number, planned, command)
             except PybuildError as error:
                 raise error.at([command.lines.location(self._file)]) from None
+            via = command.lines.via
+            if calls and via not in (None, brought, stage.lines.via):
+                calls[0].comments = [*self._brought_in(via), *calls[0].comments]
+            brought = via if calls else brought
+            function.calls += calls
+        function.calls += self._exports(stage)
         if function.uses_base:
             assert not isinstance(function.first, str) or function.first
             first = function.first
@@ -247,7 +255,7 @@ class _Program:
             ]
         return [*triggers, *planned.stage.commands]
 
-    def _add(self, number: int, planned: _Planned, command: Command) -> None:
+    def _calls(self, number: int, planned: _Planned, command: Command) -> list[Call]:
         function = planned.function
 
         def tree(name: str) -> str:
@@ -256,7 +264,14 @@ class _Program:
         calls = calls_of(command, function, tree)
         if calls:
             calls[0].comments = self._comments(command)
-        function.calls += calls
+        return calls
+
+    def _exports(self, stage: Stage) -> list[Call]:
+        """What a stage offers to an IMPORT."""
+        if not stage.exports:
+            return []
+        comments = [line for export in stage.exports for line in export.comments]
+        return [Call("export", [literal(export.expression) for export in stage.exports], comments)]
 
     def _tree(self, number: int, function: Function, name: str, *, numbered: bool, run: bool) -> str:
         if not name:
@@ -285,6 +300,13 @@ class _Program:
         found = [line.strip()[1:].strip() for line in inside if line.lstrip().startswith("#")]
         return [*command.comments, *[line for line in found if line]]
 
+    def _brought_in(self, via: Lines | None) -> list[str]:
+        """The IMPORT or INCLUDE that an instruction comes from."""
+        if via is None:
+            return []
+        lines = self._lines if via.text is None else via.text.lines
+        return [" ".join(line.strip() for line in lines[via.first - 1 : via.last])]
+
     def _header(self) -> list[str]:
         """The comments of what stands before the first stage."""
         found = [line for arg in self._dockerfile.global_args for line in arg.comments]
@@ -300,6 +322,7 @@ class _Program:
         decorator = "@target" + (f"({', '.join(options)})" if options else "")
         head = [f"    {line}" for line in function.head]
         return [
+            *(f"# {line}" for line in self._brought_in(stage.lines.via)),
             decorator,
             *signature(function.name, function.declared()),
             *docstring([line for line in stage.comments if not _DIRECTIVE.match(line)]),

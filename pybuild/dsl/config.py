@@ -40,6 +40,7 @@ _PLAIN = (
     "stop_signal",
     "healthcheck",
     "on_build",
+    "exports",
     "author",
     "args_escaped",
     "epoch",
@@ -167,7 +168,7 @@ def _enter(folded: Folded, stage: str) -> Folded:
     """What a stage of a Dockerfile finds of the stage that its FROM names.
 
     Variables of the image stand in the image's order after the arguments of that stage, its command goes with its
-    entrypoint, and triggers do not pass on (frontend/dockerfile/dockerfile2llb/convert.go).
+    entrypoint, and triggers and exports do not pass on (frontend/dockerfile/dockerfile2llb/convert.go).
     """
     if stage == folded.stage:
         return folded
@@ -176,7 +177,7 @@ def _enter(folded: Folded, stage: str) -> Folded:
         early.pop(name, None)
     return attrs.evolve(
         folded,
-        patch=attrs.evolve(folded.patch, on_build=()),
+        patch=attrs.evolve(folded.patch, on_build=(), exports=()),
         early=tuple(early.items()),
         kept=folded.patch.env,
         late=(),
@@ -242,7 +243,7 @@ class _Changes:
             _assign(self._late, given)
         elif member == "working_dir":
             self._plain[member] = value if value.startswith("/") else join(self._plain[member], value)
-        elif member == "on_build":
+        elif member in ("on_build", "exports"):
             self._plain[member] = (*self._plain[member], *value)
         elif member in ("cmd", "entrypoint"):
             self._set_process(member, *value)

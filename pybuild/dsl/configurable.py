@@ -162,6 +162,20 @@ class Configurable(ABC, Generic[Made]):
         return self._with("on_build", [checked(text, "onbuild(): instruction") for text in instructions])
 
     @public
+    def export(self, *instructions: str) -> Made:
+        """Add Dockerfile instructions that `IMPORT` of the image stands for: EXPORT, one of pybuild's extensions.
+
+        Args:
+            instructions: COPY, ENV and the like; in them, `--from=%` is the finished image.
+
+        Example:
+            >>> from pybuild import image
+            >>> image("golang:1.25").export("COPY --from=% /usr/local/go /usr/local/go", "ENV GOPATH=/go")
+            <State golang:1.25>
+        """
+        return self._with("exports", [checked(text, "export(): instruction") for text in instructions])
+
+    @public
     def author(self, name: str) -> Made:
         """Set the author that the image config names.
 

@@ -7,6 +7,7 @@ frontend does with its `image` while it converts instructions (frontend/dockerfi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import attrs
 
 from pybuild.engine.layerhistory import history_of_layers, layer_history
 from pybuild.frontend.dockerfile.lower.gojson import quote_list, rfc3339
+from pybuild.frontend.dockerfile.lower.image import EXPORTS
 from pybuild.llb.ops import SourceOp
 from pybuild.llb.paths import clean
 from pybuild.llb.vertex import Edge, Graph
@@ -122,7 +124,15 @@ def apply_patch(base: ImageConfig, patch: ImagePatch) -> ImageConfig:
     if patch.working_dir is not None and not patch.working_dir.startswith("/"):
         changes["working_dir"] = clean(f"{config.working_dir or '/'}/{patch.working_dir}")
     author = base.author if patch.author is None else patch.author
-    return attrs.evolve(base, author=author, config=attrs.evolve(config, **changes))
+    return attrs.evolve(base, author=author, config=attrs.evolve(config, **changes), other=_with_exports(base, patch))
+
+
+def _with_exports(base: ImageConfig, patch: ImagePatch) -> tuple[tuple[str, str], ...]:
+    """The further members of the config. Exports, as triggers, are those of the image alone, not of its base."""
+    rest = tuple(pair for pair in base.other if pair[0] != EXPORTS)
+    kept: list[str] = json.loads(dict(base.other).get(EXPORTS, "[]")) if patch.base is not None else []
+    exports = [*kept, *patch.exports]
+    return (*rest, (EXPORTS, json.dumps(exports))) if exports else rest
 
 
 def _with_path(env: tuple[str, ...], platform: Platform) -> tuple[str, ...]:

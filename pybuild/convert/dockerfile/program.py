@@ -61,7 +61,9 @@ class _Program:
     def written(self) -> Written:
         stages = ["\n".join(self._stage(chain)) for chain in self._chains]
         self._flags.epoch(self._patch.epoch)
-        return Written("\n\n".join(stages) + "\n", tuple(self._problems), self._flags.words())
+        syntax = "# syntax=pybuild\n" if self._patch.exports else ""
+        text = syntax + "\n\n".join(stages) + "\n"
+        return Written(text, tuple(self._problems), self._flags.words())
 
     def _name_of(self, edge: Edge) -> str:
         op = edge.vertex.op
@@ -136,6 +138,7 @@ class _Program:
         if patch.author is not None:
             yield f"MAINTAINER {patch.author}"
         yield from (f"ONBUILD {text}" for text in patch.on_build)
+        yield from (f"EXPORT {text}" for text in patch.exports)
         yield from self._health()
         for word, value in (("ENTRYPOINT", patch.entrypoint), ("CMD", patch.cmd)):
             if value is not None:
