@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
@@ -12,11 +13,12 @@ import attrs
 from pybuild.engine.imageresult import has_whole_history, result_config
 from pybuild.engine.layerhistory import layer_history
 from pybuild.errors import CapabilityError
-from pybuild.frontend.dockerfile.dialect import PLAIN, Dialect, dialect_of
+from pybuild.frontend.dockerfile.dialect import PLAIN, Dialect, dialect_in, dialect_of
 from pybuild.frontend.dockerfile.directives import detect_syntax
 from pybuild.frontend.dockerfile.frontend import DockerfileBuild
 from pybuild.frontend.dockerfile.inputs import Inputs
 from pybuild.frontend.dockerfile.lint import LintWarning
+from pybuild.frontend.dockerfile.lower.contexts import DOCKERFILE
 from pybuild.frontend.protocols import FrontendResult
 from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Edge, Graph, Vertex
@@ -132,6 +134,18 @@ def _dialect(build: DockerfileBuild, inputs: Inputs) -> Dialect:
             hint="build it on a BuildKit: --engine docker, or --engine buildkit",
         )
     return dialect
+
+
+def is_extended(inputs: Inputs) -> bool:
+    """Whether a Dockerfile of this machine says what only pybuild's frontend reads."""
+    data = inputs.dockerfile or b""
+    folder = inputs.directories.get("dockerfile")
+    if inputs.dockerfile is None and folder is not None:
+        with contextlib.suppress(OSError):  # it may be elsewhere
+            data = (folder / inputs.options.get("filename", DOCKERFILE)).read_bytes()
+    asked = inputs.options.get(_SYNTAX_ARG, "")
+    dialect = dialect_of(asked) if asked else dialect_in(data)
+    return dialect is not None and dialect.extended
 
 
 def lower_dockerfile(build: DockerfileBuild, inputs: Inputs) -> Sequence[LoweredDockerfile]:

@@ -102,4 +102,14 @@ def _command(vertex: Vertex) -> str:
         return f"RUN {' '.join(op.meta.args)} # {COMMENT}"
     if isinstance(op, FileOp):
         return "; ".join(action_words(action) for action in op.actions) + f" # {COMMENT}"
+    if isinstance(op, SourceOp):
+        return f"{vertex.metadata.name or _source_name(op.identifier)} # {COMMENT}"
     return f"{vertex.name} # {COMMENT}"
+
+
+def _source_name(identifier: str) -> str:
+    """A source, the name of an image as people write it: engines need it whole."""
+    scheme, separator, reference = identifier.partition("://")
+    if scheme not in ("docker-image", "oci-layout"):
+        return identifier
+    return f"{scheme}{separator}{reference.removeprefix('docker.io/').removeprefix('library/')}"

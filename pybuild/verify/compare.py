@@ -181,7 +181,9 @@ def _says_time(action: FileAction, kind: str, maker: Vertex) -> bool:
 
 
 def _has_times(source: SourceOp) -> bool:
-    """Whether the times of a source's files are its own, and not those of when it was fetched."""
+    """Whether the times of a source's files are its own: not those of when it was fetched, nor of an older download."""
+    if any(name == "http.checksum" for name, _ in source.attrs):
+        return False
     return source.scheme in _COPIED_SCHEMES or (source.scheme == "git" and ("git.mtime", "commit") in source.attrs)
 
 

@@ -30,6 +30,7 @@ from pybuild.verify.verdict import Comparison, Difference
 
 if TYPE_CHECKING:
     from pybuild.engine.buildkit.engine import BuildKitEngine
+    from pybuild.engine.buildkit.pb.control_pb2 import StatusResponse
     from pybuild.engine.embedded import EmbeddedEngine
     from pybuild.frontend.dockerfile.inputs import Inputs
 
@@ -155,14 +156,14 @@ class _Builds:
             first, again = _Recorder(self._sink), _Recorder(self._sink)
             self._dockerfile(self.inputs, first, export=True)
             image = self._image()
-            self._dockerfile(self.inputs, again, export=False)
+            identified = self._dockerfile(self.inputs, again, export=False)
             return Outcome(
                 engine=self.name,
                 docker=self._is_docker,
                 graph=None,
                 image=image,
                 cached=first.those("cached"),
-                ran=again.those("done"),
+                ran=again.those("done") - identified,
             )
         found, result = self._exported(self._request)
         again_result = self._run(attrs.evolve(self._request, outputs=(), no_cache=()))
@@ -197,8 +198,12 @@ class _Builds:
         self._archive.unlink()
         return image
 
-    def _dockerfile(self, inputs: Inputs, sink: ProgressSink, *, export: bool) -> None:
-        """What `docker build` would do: the engine's own frontend reads the Dockerfile."""
+    def _dockerfile(self, inputs: Inputs, sink: ProgressSink, *, export: bool) -> set[str]:
+        """What `docker build` would do: the engine's own frontend reads the Dockerfile.
+
+        Returns:
+            The names of steps without inputs, which an engine has "done" as soon as it has looked at them.
+        """
         from pybuild.engine.buildkit.export import Export
         from pybuild.engine.buildkit.progress import Progress
         from pybuild.engine.embedded import EmbeddedEngine
@@ -209,6 +214,13 @@ class _Builds:
         options = {**inputs.options, "platform": str(self._request.platform)}
         if export and "*" in self._request.no_cache:
             options["no-cache"] = ""
+        progress = Progress(sink)
+        identified: set[str] = set()
+
+        def take(message: StatusResponse) -> None:
+            identified.update(vertex.name for vertex in message.vertexes if not vertex.inputs)
+            progress.take(message)
+
         self._engine.client.build(
             frontend="dockerfile.v0",
             options=options,
@@ -217,8 +229,9 @@ class _Builds:
             session=self._session,
             entitlements=self._request.allow,
             exports=[Export("oci", self._archive)] if export else [],
-            progress=Progress(sink).take,
+            progress=take,
         )
+        return identified
 
 
 def _names(result: SolveResult, state: str) -> frozenset[str]:

@@ -27,6 +27,8 @@ _EXTRAS: Final = {
     _RESOURCES: "memory and processor limits of steps are not applied",
     _REQUIRED: "copies do not check that what they are told to copy exists",
 }
+_UNSAID: Final = {"file.copy.modestring": _SYMLINK}
+"""Capabilities that no engine names, though it has them: those that name the other one, which came later, do."""
 LINKS: Final = "pybuild-symlinks"
 """The name of the directory that holds symbolic links for engines that cannot make any."""
 
@@ -68,7 +70,7 @@ def check(graph: Graph, known: frozenset[str]) -> None:
     if not known:
         return
     for vertex in graph.vertices:
-        lacking = sorted(needed(vertex) - known)
+        lacking = sorted(name for name in needed(vertex) if name not in known and _UNSAID.get(name) not in known)
         if lacking:
             raise CapabilityError(
                 f'"{vertex.name}" needs {", ".join(lacking)}, which the engine does not have',

@@ -181,7 +181,8 @@ def limits() -> State:
         .run(["/bin/sh", "-c", "echo $0 $* > /argv", "a b", "c"], env={"A": "1"}, workdir="/tmp", name="named")
         .run("echo $A:$PWD > /pwd", shell=["/bin/sh", "-xc"], env={"A": "1"}, workdir="deep")
         .run(["/bin/true"], shell=False)
-        .run("cat /etc/hostname > /host; sed 1q /etc/hosts > /hosts; ls /dev > /devices; env | sort > /env")
+        .run("cat /etc/hostname > /host; sed 1q /etc/hosts > /hosts")
+        .run("ls /dev | grep -v ^otel > /devices; env | grep -Ev '^(OTEL_|TRACEPARENT)' | sort > /env")  # of tracing
         .run(
             "ulimit -a > /ulimits; cat /proc/1/comm > /init; "
             "stat -c '%a %u %g %F' /dev/shm /proc /sys /tmp /run > /modes"
@@ -259,6 +260,106 @@ def nested_merges() -> State:
 
 
 @target
+def bare_difference() -> State:
+    """What one step changed, and nothing below it: added, changed and removed."""
+    changed = base.run(
+        "mkdir -p /made/deep && echo x > /made/deep/x && rm -r /etc/default /etc/issue && chmod 700 /srv"
+    )
+    return diff(base, changed)
+
+
+@target
+def difference_of_files() -> State:
+    return diff(scratch().write("/same", "x"), scratch().write("/same", "x").write("/more", "y").mkdir("/d"))
+
+
+@target
+def merged_alone() -> State:
+    """Later ones win, also with a file where a directory was, and the other way round."""
+    return merge(
+        scratch().write("/a", "1").mkdir("/b/c").write("/b/c/d", "1"),
+        scratch().write("/b", "now a file").mkdir("/a").write("/a/in", "2"),
+        base.remove("/etc/issue"),
+    )
+
+
+@target
+def links() -> State:
+    """Copies that do not look at what is below them, and ADD with what it unpacks."""
+    packed = base.run("tar -C /usr/share -czf /common.tgz --mtime=@1500000000 common-licenses")
+    return (
+        base.copy(tree, "/linked/", link=True, owner="11:12")
+        .copy(packed.path("/common.tgz"), "/kept/", link=True)
+        .add(tree.path("sub"), "/added/", owner="games", mode=0o750, exclude=["*.md"])
+        .add(packed.path("/common.tgz"), "/unpacked/", unpack=True)
+        .add(tree.path("a.txt"), "/added/b.txt", link=True, unpack=False)
+    )
+
+
+@target
+def selections() -> State:
+    """Parts of a directory, an ignore file of another name, and one with a name and a key of its own."""
+    return (
+        scratch()
+        .copy(local("tree", include=["sub/**", "a.txt"]), "/included/")
+        .copy(local("tree", exclude=["sub"]), "/excluded/")
+        .copy(local("tree", ignore_file="tree.ignore"), "/ignored/")
+        .copy(local("tree", name="named", shared_key="mine"), "/named/")
+        .copy(local("tree", split=True), "/split/")
+        .copy(["tree/a.txt"], "/plain/")
+    )
+
+
+@target
+def told_what_to_do() -> State:
+    """What says something of the steps, or of the image, and is no file."""
+    return (
+        base.arg(VERSION="1", UNSET=None)
+        .run('echo "$VERSION ${UNSET-unset}" > /version')
+        .workdir("/made/by/workdir", create=True)
+        .author("somebody")
+        .onbuild("RUN true", "COPY . /src")
+        .pipe(lambda state: state.label(piped="yes"))
+        .run("echo keyed > /keyed", use_cache=True, name="a name of its own")
+        .key(extra=3)
+        .run("echo lives > /lives")
+        .ttl("1d")
+        .mkdir("/quiet", parents=False)
+        .without_history()
+        .entrypoint("exec app", shell=True)
+        .cmd("app --help", shell=True)
+        .healthcheck("true", interval="5s", timeout=3, start_period="1m", start_interval=2, retries=3)
+        .named("the last one")
+    )
+
+
+@target
+def remounted() -> State:
+    """The same mounts in forms that are used less."""
+    made = base.run(
+        "cat /bound > /o1; ls -A /cached > /o2; touch /cached/x 2> /dev/null || echo readonly >> /o2; "
+        "touch /tmpfs/x 2> /dev/null || echo readonly > /o3; cp /whole/a.txt /o4; echo changed > /private/f",
+        mounts=[
+            bind("tree/a.txt", "/bound"),
+            bind(tree, "/whole"),
+            bind(tree, "/private", readonly=False, keep=False),
+            cache("/cached", id="read-by-features", source=scratch().write("/f", "x"), readonly=True),
+            tmpfs("/tmpfs", readonly=True),
+            ssh("other", target="/agent", uid=3, gid=4, mode=0o660, required=False),
+        ],
+        user="0:0",
+    )
+    return scratch().copy(made, "/", include=["o*"])
+
+
+@target
+def of_another_platform() -> State:
+    """Files of an image for a machine that this one is not: nothing of it runs."""
+    layout = oci_layout(os.environ["PYBUILD_BASE"], "debian:bookworm", platform="linux/amd64", name="base")
+    return scratch().copy(layout.path("/etc/debian_version"), "/version").env(FROM="elsewhere")
+
+
+@target
 def remotes() -> State:
     """Sources that are fetched."""
     site, repository = os.environ["SITE"], os.environ["REPOSITORY"]
@@ -268,8 +369,24 @@ def remotes() -> State:
         .copy(http(f"{site}/tree.tgz"), "/archive/", unpack=True)
         .copy(git(repository, "v1"), "/git/")
         .copy(git(repository, "main", subdir="docs"), "/docs/")
+        .add(f"{site}/file.txt", "/added/", checksum=os.environ["SHA256"], mode=0o600)
+        .add(f"{repository}#v1", "/cloned/", keep_git_dir=False)
+        .copy(http(f"{site}/file.txt", checksum=os.environ["SHA256"]), "/checked/")
         .copy(git(repository, "main", keep_git_dir=True).path("/.git/HEAD"), "/head")
         .run("cat /http/renamed /git/README > /both")
+    )
+
+
+@target
+def newest_remotes() -> State:
+    """What only newer BuildKits can say of a source."""
+    site, repository, commit = os.environ["SITE"], os.environ["REPOSITORY"], os.environ["COMMIT"]
+    return (
+        scratch()
+        .copy(git(repository, "main", submodules=False, mtime="commit"), "/dated/")
+        .copy(http(f"{site}/file.txt", headers={"Accept": "text/plain"}), "/accepted/")
+        .add(f"{repository}#v1", "/cloned/", keep_git_dir=True, checksum=commit, exclude=[".git"])
+        .copy(git(repository, commit, checksum=commit, fetch_by_commit=True), "/commit/")
     )
 
 
