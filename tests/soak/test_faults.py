@@ -21,10 +21,15 @@ def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
 
 
 def test_full_disks(faults: Faults, tmp_path: Path) -> None:
-    fill_and_check(faults, tmp_path, points=int(os.environ.get("PYBUILD_FULL_POINTS", "6")))
+    points = int(os.environ.get("PYBUILD_FULL_POINTS", "6"))
+    fill_and_check(faults, tmp_path, points=points)
+    print(f"{points} disks too small, each followed by a build with room that was right")
 
 
 def test_copies_in_the_middle_of_builds(faults: Faults, tmp_path: Path) -> None:
     rounds = int(os.environ.get("PYBUILD_POWER_ROUNDS", "6"))
-    lossy = copy_and_check(faults, tmp_path, rounds=rounds, seed=random.SystemRandom().randrange(1 << 30))
-    print(f"{lossy} of {rounds} copies lost what was written last")
+    seed = random.SystemRandom().randrange(1 << 30)
+    lossy = copy_and_check(faults, tmp_path, rounds=rounds, seed=seed)
+    print(
+        f"{rounds} stores copied while a build ran, {lossy} without what was written last; all built right (seed {seed})"
+    )

@@ -16,3 +16,4 @@ def test_builds_beside_prune(tmp_path: Path) -> None:
     prepare(tmp_path / "project")
     rounds = int(os.environ.get("PYBUILD_PRUNE_ROUNDS", "2"))
     prune_and_build(tmp_path / "store", tmp_path / "project", layout, ref, rounds=rounds)
+    print(f"{rounds} rounds of 8 builds beside two loops of prune --all: none failed, nothing leaked")
