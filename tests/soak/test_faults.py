@@ -30,6 +30,4 @@ def test_copies_in_the_middle_of_builds(faults: Faults, tmp_path: Path) -> None:
     rounds = int(os.environ.get("PYBUILD_POWER_ROUNDS", "6"))
     seed = random.SystemRandom().randrange(1 << 30)
     lossy = copy_and_check(faults, tmp_path, rounds=rounds, seed=seed)
-    print(
-        f"{rounds} stores copied while a build ran, {lossy} without what was written last; all built right (seed {seed})"
-    )
+    print(f"{rounds} stores copied while a build ran, {lossy} without what came last; all built right (seed {seed})")
