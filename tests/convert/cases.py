@@ -23,6 +23,7 @@ from pybuild.dsl.buildfile import load_buildfile
 from pybuild.dsl.buildoptions import EPOCH, is_predefined
 from pybuild.dsl.platforms import building_for
 from pybuild.dsl.state import State
+from pybuild.engine.buildkit.substitutes import substituted
 from pybuild.engine.imageresult import result_config
 from pybuild.errors import PybuildError
 from pybuild.frontend.dockerfile.dialect import dialect_in
@@ -133,6 +134,7 @@ def _differences(
         with context.looking_up(lookup), building_for(platform), running_on(native):
             state = _state(scratch, given)
             graph = run_passes(Graph([state.head]), PassContext(platform=platform, resolver=lookup))
+            graph = substituted(graph, host.capabilities, lambda _: None)
             found = marshal(graph.heads[0], wire)
             yield from _op_differences(expected, found)
             yield from _config_differences(result, state, graph.heads[0], lookup, platform)

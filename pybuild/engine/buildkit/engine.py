@@ -223,6 +223,7 @@ class _Job:
         from pybuild.engine.buildkit.gateway import refs_of
         from pybuild.engine.buildkit.returned import result_of
         from pybuild.engine.buildkit.sources import GatewayResolver
+        from pybuild.engine.buildkit.substitutes import substituted
         from pybuild.llb.marshal import MarshalOptions, marshal
 
         request = self._request
@@ -233,6 +234,7 @@ class _Job:
             for head, written, variant in zip(self._graph.heads, request.graph.heads, request.variants, strict=True)
         ]
         known = gateway.llb_capabilities
+        self._graph = substituted(self._graph, known, self._progress.warn)
         self._graph = without_extras(self._graph, known, self._progress.warn)
         self._graph = with_links_copied(self._graph, known, self._links, self._progress.warn)
         check(self._graph, known)
