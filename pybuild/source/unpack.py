@@ -12,7 +12,6 @@ from pybuild.digest import Digest, sha256
 from pybuild.errors import AlreadyExists, DigestMismatch, NotFound, UnsafeArchive
 from pybuild.oci.descriptor import Descriptor
 from pybuild.protocols import Ref
-from pybuild.store.layers import Layer, remember
 from pybuild.store.store import Store
 
 Bring = Callable[[Sequence[Descriptor]], Sequence[Callable[[], None]]]
@@ -115,6 +114,8 @@ def _unpack_one(store: Store, blob: Descriptor, diff_id: Digest, parent: str, na
         except BaseException:
             snapshots.abandon(key)
             raise
+        from pybuild.store.layers import Layer, remember
+
         remember(store, name, Layer(descriptor=blob, diff_id=diff_id))
 
 

@@ -15,9 +15,7 @@ from pathlib import Path
 import attrs
 
 from pybuild.errors import ArgumentError, DefinitionError
-from pybuild.frontend.dockerfile.contextarchive import unpack_context
 from pybuild.frontend.dockerfile.lower.contexts import DOCKERFILE, is_archive
-from pybuild.temporary import TemporaryFolder
 from pybuild.values import Value
 
 STDIN = "-"
@@ -123,6 +121,8 @@ def _stdin() -> bytes:
 
 def _with_text(inputs: Inputs, text: bytes) -> Inputs:
     """The Dockerfile comes in as text: a directory of its own holds it, so that all else stays the same."""
+    from pybuild.temporary import TemporaryFolder
+
     folder = TemporaryFolder("dockerfile-")
     place = folder.path
     (place / DOCKERFILE).write_bytes(text)
@@ -133,6 +133,8 @@ def _with_text(inputs: Inputs, text: bytes) -> Inputs:
 
 def _from_stdin(inputs: Inputs, file: str | None) -> Inputs:
     """An archive is the context; anything else is a Dockerfile, which then builds from nothing."""
+    from pybuild.temporary import TemporaryFolder
+
     data = _stdin()
     folder = TemporaryFolder("context-")
     place = folder.path
@@ -141,6 +143,8 @@ def _from_stdin(inputs: Inputs, file: str | None) -> Inputs:
         empty.mkdir()
         return _with_text(attrs.evolve(inputs, directories={**inputs.directories, "context": empty}), data)
     import tarfile
+
+    from pybuild.frontend.dockerfile.contextarchive import unpack_context
 
     try:
         with tarfile.open(fileobj=io.BytesIO(data)) as archive:
