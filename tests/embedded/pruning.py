@@ -49,14 +49,19 @@ def expected(token: str, number: int) -> dict[str, str]:
 def prune_and_build(root: Path, directory: Path, layout: Path, ref: str, *, rounds: int, builds: int = 8) -> None:
     """Rounds of builds in parallel, each of them beside a loop of `prune --all`.
 
-    Every other round builds the same as the one before, so that what is cached is pruned under those that found it.
+    Every other round builds the same as the one before, so that what is cached is pruned under those that found it. In
+    every third one each build starts a collection as it ends, by a policy that keeps nothing.
     """
-    env = {"PYBUILD_BASE": str(layout), "PYBUILD_REF": ref}
+    config = directory / "config.toml"
+    config.write_text("[[gc.policy]]\nall = true\n")
     for number in range(rounds):
+        env = {"PYBUILD_BASE": str(layout), "PYBUILD_REF": ref}
+        if number % 3 == 2:
+            env |= {"PYBUILD_GC": "on", "PYBUILD_CONFIG": str(config)}
         token = f"round-{number // 2}"
         done = threading.Event()
         with ThreadPoolExecutor(builds + 2) as pool:
-            pruners = [pool.submit(_prune, root, directory, done, pause) for pause in (0.0, 0.1)]
+            pruners = [pool.submit(prune_until, root, directory, done, pause) for pause in (0.0, 0.1)]
             try:
                 futures = [pool.submit(_build, root, directory, env, token, build) for build in range(builds)]
                 found = [future.result() for future in futures]
@@ -79,7 +84,7 @@ def _build(root: Path, directory: Path, env: dict[str, str], token: str, number:
     return found
 
 
-def _prune(root: Path, directory: Path, done: threading.Event, pause: float) -> int:
+def prune_until(root: Path, directory: Path, done: threading.Event, pause: float) -> int:
     """Prune until it is `done`; returns how often."""
     count = 0
     while not done.is_set():

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pybuild import State, git, scratch
+from pybuild import State, bind, cache, git, scratch
 from pybuild._api import session_for
 from pybuild._request import request_for
 from pybuild.errors import ReferenceFormatError, SourceFetchError
@@ -20,6 +20,7 @@ from pybuild.solver.sources import SourceSet
 from pybuild.store.store import Store
 from tests.embedded.conftest import Builder
 from tests.embedded.gitserver import GitServer, Repository, basic, serve, tree_of
+from tests.embedded.test_store_rows import WAIT, while_it_runs
 
 pytestmark = pytest.mark.engine
 
@@ -377,6 +378,24 @@ def test_disk_usage_and_pruning(server: GitServer, repo: Repository, fresh: Buil
     assert {record.kind for record in removed} == {"git-mirror", "snapshot"}
     assert list((fresh.root / "git").iterdir()) == []
     assert tree_of(fresh.tree(git(url)))["file"] == "one"
+
+
+def test_a_checkout_stays_while_a_build_uses_it(
+    server: GitServer, repo: Repository, fresh: Builder, base: State
+) -> None:
+    url = server.url(repo.name)
+    gated = base.run(f"{WAIT}; cat /src/file").mount(cache("/gate"), bind(git(url), "/src"))
+
+    def prune(store: Store) -> None:
+        store.gc.prune(all=True)
+        assert [record.id for record in store.gc.usage() if record.id.startswith("git-") and record.in_use]
+
+    while_it_runs(fresh, gated, prune)
+    assert fresh.log.split() == ["one"]
+    store = Store.open(fresh.root)
+    store.gc.prune(all=True)
+    assert {record.kind for record in store.gc.usage()} <= {"record"}
+    store.close()
 
 
 def test_two_builds_at_once_fetch_once(server: GitServer, repo: Repository, fresh: Builder, tmp_path: Path) -> None:

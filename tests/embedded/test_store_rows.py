@@ -1,7 +1,8 @@
 """What builds may rely on while the store is used, pruned and killed: rows G1-G9, and D1-D7 of their acceptance tests.
 
-Elsewhere: G3 and D1 in test_prune_beside_builds.py; G5 and D3 in test_kill.py, and test_prune_beside_builds.py for
-prunes that are killed; G6 for Dockerfiles in tests/unit/frontend.
+Elsewhere: G2 for git in test_git_rows.py; G3 and D1 in test_prune_beside_builds.py, and that its transactions are short
+in tests/unit/store/test_gc.py; G5 and D3 in test_kill.py, test_collecting.py for what the next build puts right, and
+test_prune_beside_builds.py for prunes that are killed; G6 for Dockerfiles in tests/unit/frontend.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from pathlib import Path
 import pytest
 
 from pybuild import State, bind, cache, local, merge, oci_layout, scratch, to_image, to_oci
-from pybuild.errors import ExecError
+from pybuild._api import session_for
+from pybuild._request import request_for
+from pybuild.errors import ExecError, SolveError
 from pybuild.protocols import SolveResult
 from pybuild.store.fsck import fsck
 from pybuild.store.store import Store
 from tests.embedded.conftest import Builder, mounts_below, unique
+from tests.embedded.killing import assert_nothing_left
 from tests.embedded.pruning import assert_clean
 from tests.embedded.smallbase import small_layout
 
@@ -88,6 +92,31 @@ def test_g1_intermediate_results_are_no_images(fresh: Builder, tiny: State) -> N
     with pytest.raises(ExecError):
         fresh(state.run("exit 3"), output=to_image("broken:latest"))
     assert images(fresh) == ["docker.io/library/app:latest"]
+
+
+def test_g1_g2_a_canceled_build_leaves_no_image_and_holds_nothing(fresh: Builder, tiny: State) -> None:
+    cancelled = threading.Event()
+
+    def cancel() -> None:
+        while not list(fresh.root.glob("cache-mounts/*/*/tree/begun")):
+            time.sleep(0.02)
+        cancelled.set()
+
+    state = tiny.run("echo 1 > /one").run(WAIT).mount(cache("/gate"))
+    request = request_for(state, to_image("app:latest"))
+    canceller = threading.Thread(target=cancel)
+    canceller.start()
+    with pytest.raises(SolveError, match="build canceled"), session_for() as session:
+        fresh.engine.run(request, session, Builder.Log(), cancelled)
+    canceller.join()
+    assert images(fresh) == []
+    assert_nothing_left(fresh.root, "canceled")
+    assert_clean(fresh.root)
+    store = Store.open(fresh.root)
+    assert [record for record in store.gc.usage() if record.in_use] == []
+    store.gc.prune(all=True)
+    assert {record.kind for record in store.gc.usage()} <= {"record"}
+    store.close()
 
 
 def test_g2_g8_d7_what_a_running_build_needs_stays(fresh: Builder, tiny: State) -> None:

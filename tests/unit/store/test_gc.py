@@ -12,6 +12,8 @@ from pybuild.errors import StoreError
 from pybuild.llb.mounts import Sharing
 from pybuild.protocols import CacheLink, CacheRecord, Ref
 from pybuild.store import gc, snapshots
+from pybuild.store.gcpolicy import Limits, Rule, Space
+from pybuild.store.recordfilter import parse_filter
 from pybuild.store.steplogs import write_log
 from pybuild.store.store import Store
 from pybuild.store.usage import UsageRecord, labelled_content
@@ -368,3 +370,60 @@ def test_files_of_subordinate_ids_are_left_to_who_owns_them(store: Store, monkey
     again.gc.clean()
     assert list((store.root / "tmp").iterdir()) == []
     again.close()
+
+
+def test_no_transaction_removes_more_than_ten_records(store: Store) -> None:
+    """So that a build never waits for longer than it takes to delete ten rows."""
+    for number in range(35):
+        tree(store, f"t{number}")
+        result(store, f"r{number}", f"t{number}")
+        blob(store, b"%d" % number)
+    removed: list[int] = []
+
+    def note(statement: str) -> None:
+        if statement.startswith("BEGIN"):
+            removed.append(0)
+        elif statement.startswith("DELETE FROM snapshots"):
+            removed[-1] += 1
+
+    store.database.connection.set_trace_callback(note)
+    assert len(store.gc.prune(all=True).removed) == 70
+    store.database.connection.set_trace_callback(None)
+    assert sum(removed) == 35
+    assert max(removed) <= 10
+
+
+def test_a_policy_is_applied_rule_by_rule(store: Store) -> None:
+    now = time.time()
+    cache_mount(store)
+    for name, days in (("new", 0), ("old", 5), ("ancient", 70)):
+        tree(store, name, size=100_000)
+        result(store, name, name, last_used=now - days * 86400)
+    ages = Rule(keep_seconds=60 * 86400.0)
+    mounts = Rule(filters=(parse_filter("type=exec.cachemount"),), limits=Limits(max_used=Space(1)))
+    total = sum(record.size for record in store.gc.usage())
+    small = Rule(limits=Limits(max_used=Space(total - 150_000)))
+    planned = [each.record.id for each in store.gc.plan([mounts, ages, small])]
+    done = store.gc.collect([mounts, ages, small])
+    assert [record.id for record in done.removed] == planned
+    assert [record.kind for record in done.removed] == ["cache-mount", "snapshot", "snapshot"]
+    assert [record.id for record in store.gc.usage()] == ["new"]
+    assert done.left == sum(record.size for record in store.gc.usage())
+
+
+def test_a_blob_goes_with_the_last_of_its_snapshots(store: Store) -> None:
+    digest = blob(store, b"x" * 50_000)
+    os.utime(store.content.path(digest), (1.0, 1.0))
+    for name, age in (("one", 1.0), ("two", 2.0), ("three", 3.0)):
+        tree(store, name, size=50_000, labels={"layer.origin": digest} if name != "three" else None)
+        result(store, name, name, last_used=age)
+    total = sum(record.size for record in store.gc.usage())
+    done = store.gc.prune(keep_bytes=total - 120_000)
+    assert [record.id for record in done.removed] == ["one", "two", digest]
+
+
+def test_a_collection_stops_when_its_time_is_up(store: Store) -> None:
+    for number in range(25):
+        tree(store, f"t{number}")
+    assert store.gc.collect([Rule(all=True)], until=time.monotonic()).removed == ()
+    assert len(store.gc.collect([Rule(all=True)]).removed) == 25
