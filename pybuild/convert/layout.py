@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import attrs
+
+from pybuild.convert.brackets import longest_call
+from pybuild.convert.literals import literal
 
 WIDTH = 88
 """Columns; the default of ruff and black."""
@@ -21,11 +25,8 @@ class Pieces:
 
     @property
     def line(self) -> str:
-        """All of it on one line: as one literal, if all pieces have the same quotes."""
-        parts = self.parts
-        if len({part[0] for part in parts}) == 1:
-            return parts[0][0] + "".join(part[1:-1] for part in parts) + parts[0][0]
-        return " ".join(parts)
+        """All of it on one line, as one literal."""
+        return literal("".join(ast.literal_eval(part) for part in self.parts))
 
 
 @attrs.frozen
@@ -88,7 +89,10 @@ def _laid_out(code: Code, indent: str, lead: str, end: str) -> list[str]:
     if "\n" not in whole and len(whole) <= WIDTH:
         return [whole]
     if isinstance(code, str):
-        return whole.split("\n")
+        call = longest_call(code)
+        if call is None:
+            return whole.split("\n")
+        return _broken(call[1], call[0], call[2], indent, lead, end)
     if isinstance(code, Pieces):
         return [*(indent + part for part in code.parts[:-1]), f"{indent}{code.parts[-1]}{end}"]
     if isinstance(code, Listing):
@@ -99,7 +103,7 @@ def _laid_out(code: Code, indent: str, lead: str, end: str) -> list[str]:
 def _broken(items: Sequence[Code], start: str, stop: str, indent: str, lead: str, end: str) -> list[str]:
     """What is in brackets, below them: on one line if it fits, else one line each."""
     inner = indent + _STEP
-    is_call = stop == ")"
+    is_call = stop.startswith(")")
     if is_call and len(items) == 1 and isinstance(items[0], str) and items[0].startswith(_BLOCKS):
         return f"{indent}{lead}{start}{items[0]}{stop}{end}".split("\n")
     one_line = f"{inner}{', '.join(map(line_of, items))}"
@@ -133,7 +137,13 @@ def chained(lead: str, first: Call | str, calls: Sequence[Call], indent: str) ->
     if start is not None and not calls:
         return call_lines(start, indent, lead)
     inner = indent + _STEP
-    if start is None and calls and not calls[0].comments:
+    if not commented and len(calls) == 1 and start is not None and "\n" not in shown:
+        if len(f"{indent}{lead}{shown}.{calls[0].name}(") <= WIDTH:
+            return _laid_out(calls[0], indent, f"{lead}{shown}.", "")
+        return _laid_out(short.strip(), indent, "", "")
+    if not commented and "\n" not in short and len(inner + short.strip().removeprefix(lead)) <= WIDTH:
+        return [f"{indent}{lead}(", inner + short.strip().removeprefix(lead), f"{indent})"]
+    if start is None and shown.isidentifier() and calls and not calls[0].comments:
         head, calls = call_lines(calls[0], inner, f"{shown}."), calls[1:]
     else:
         head = call_lines(start, inner) if start is not None else [inner + shown]

@@ -60,3 +60,51 @@ def test_a_stage_may_be_called_base() -> None:
     assert "def base() -> State:" in text
     assert 'parent_2 = image("alpine")' in text
     assert 'parent_2.env(A=parent_2.getenv("B"))' in text
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "function"),
+    [
+        (
+            'FROM scratch\nHEALTHCHECK --interval=5m --timeout=3s --retries=7 CMD ["curl", "-f", "http://localhost/"]\n',
+            """\
+    return scratch().healthcheck(
+        ["curl", "-f", "http://localhost/"], interval="5m", timeout="3s", retries=7
+    )
+""",
+        ),
+        (
+            "FROM scratch AS b\nFROM b\nRUN first --with=some --words\nRUN second --with=some --more=words\n",
+            """\
+    return (
+        b().run("first --with=some --words").run("second --with=some --more=words")
+    )
+""",
+        ),
+        (
+            "FROM scratch AS b\nFROM b\nRUN first --with=some --words\nRUN second --with=some --more=words\nRUN third\n",
+            """\
+    return (
+        b()
+        .run("first --with=some --words")
+        .run("second --with=some --more=words")
+        .run("third")
+    )
+""",
+        ),
+        (
+            "ARG FIRST_NAME=1 SECOND_NAME=2 THIRD_NAME=3\nFROM scratch AS built_of_all\nARG FIRST_NAME\nARG SECOND_NAME\n"
+            "ARG THIRD_NAME\nRUN a\nFROM scratch\nCOPY --from=built_of_all /a/long/path /another/long/path\nRUN b\nRUN c\n",
+            """\
+        .copy(
+            built_of_all(
+                first_name=first_name, second_name=second_name, third_name=third_name
+            ).path("/a/long/path"),
+            "/another/long/path",
+        )
+""",
+        ),
+    ],
+)
+def test_lines_are_broken_as_ruff_breaks_them(dockerfile: str, function: str) -> None:
+    assert function in buildfile_text(dockerfile.encode())
