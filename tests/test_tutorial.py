@@ -69,6 +69,8 @@ def test_every_cell_shows_something_and_as_text(outputs: dict[str, list[dict[str
         ("again.log", "3 the"),
         ("owl", "exited with code 1"),
         ("owl", "looking for the owl"),
+        ("owl", "on_error="),
+        ("on_error=", " 6 total"),
         ("/root/.cache", "mount-conflict"),
         ("def count", "'cat': 2"),
         ("diff(base, totals).fs", "totals"),

@@ -34,13 +34,15 @@ class Terminal:
         progress: how to show progress.
         interactive: whether the shell gets the terminal.
         reads: whether a shell without a terminal reads standard input.
+        reports: whether the error of the step that a shell is in is shown before it; otherwise whoever gets it does.
     """
 
-    def __init__(self, progress: Mode, *, interactive: bool, reads: bool) -> None:
+    def __init__(self, progress: Mode, *, interactive: bool, reads: bool, reports: bool = True) -> None:
         self.stdin = 0
         self.stdout = 1 if interactive else -1
         self._interactive = interactive
         self._reads = reads
+        self._reports = reports
         self._progress: Mode = progress
         self._display = ExitStack()
         self._kept = ExitStack()
@@ -81,7 +83,7 @@ class Terminal:
         """See Talker."""
         self.error = error
         self._end_display(error)
-        if error is not None:
+        if error is not None and self._reports:
             from pybuild.cli.diagnostics import report
 
             report(error)

@@ -69,7 +69,9 @@ def running_with(
     """What shows progress, and an engine's `run`, with somebody for the shell to talk to when a step fails."""
     from pybuild.cli.terminal import Terminal
 
-    with Terminal(progress, interactive=bool(shell.terminal), reads=False) as terminal:
+    on_terminal = bool(shell.terminal)
+    # Without a terminal nobody acts before the error is raised, which tells everything.
+    with Terminal(progress, interactive=on_terminal, reads=False, reports=on_terminal) as terminal:
         yield terminal.sink, functools.partial(_files_of(engine, "on_error").run, talker=terminal)
 
 
