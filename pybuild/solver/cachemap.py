@@ -171,7 +171,7 @@ def _file_inputs(op: FileOp, count: int) -> tuple[InputMap, ...]:
     selections: list[list[Selection]] = [[] for _ in range(count)]
     by_content = [True] * count
     for action in op.actions:
-        for number in (action.input, *_owner_inputs(getattr(action, "owner", None))):
+        for number in (action.input, *owner_inputs(getattr(action, "owner", None))):
             if 0 <= number < count:
                 by_content[number] = False
         if isinstance(action, CopyAction) and 0 <= action.secondary_input < count:
@@ -195,7 +195,8 @@ def copy_selection(action: CopyAction) -> Selection:
     )
 
 
-def _owner_inputs(owner: Owner | None) -> Sequence[int]:
+def owner_inputs(owner: Owner | None) -> Sequence[int]:
+    """The numbers of the inputs in which names of an owner are looked up."""
     if owner is None:
         return ()
     return [half.input for half in (owner.user, owner.group) if isinstance(half, UserName)]

@@ -45,7 +45,7 @@ def copy(writer: TreeWriter, tree: LayeredTree, action: CopyAction, owner: IDs |
     for path in paths:
         if action.attempt_unpack and _unpacked(writer, tree, path, dest, action, owner):
             continue
-        copier = _Copier(writer, tree, action, owner)
+        copier = Copier(writer, tree, action, owner)
         copier.copy(path, dest)
         missing -= {required for required in missing if copier.has_copied(required)}
     for required in action.required_paths:
@@ -92,7 +92,7 @@ class _Frame:
     created: bool = False
 
 
-class _Copier:
+class Copier:
     """One source path's copy. Hard links are kept among the files that one copier sees, and nowhere else."""
 
     def __init__(self, writer: TreeWriter, tree: LayeredTree, action: CopyAction, owner: IDs | None) -> None:
@@ -132,6 +132,12 @@ class _Copier:
         self._run(entry, target)
         set_times(writer, created, self._mtime_ns)
 
+    def copy_below(self, entry: Entry, target: str) -> None:
+        """Copy one entry of a directory that is being copied, with all below it, to where nothing or a file is."""
+        above = _Frame(entry, "", posixpath.dirname(target), iter(()), copied=True)
+        self._visit(entry, entry.name, target, above)
+        self._drain()
+
     def _make_directories(self, path: str) -> list[str]:
         mode = self._action.mode if self._action.mode != UNSET_MODE and not self._action.mode_str else 0o755
         return make_directories(self._writer, path, mode, self._owner, self._mtime_ns)
@@ -140,6 +146,10 @@ class _Copier:
 
     def _run(self, entry: Entry, target: str) -> None:
         self._visit(entry, "", target, None)
+        self._drain()
+
+    def _drain(self) -> None:
+        """Copy what is in the directories that were visited."""
         while self._stack:
             frame = self._stack[-1]
             child = next(frame.children, None)
@@ -207,7 +217,7 @@ class _Copier:
     def _make_directory(self, frame: _Frame, existing: Entry | None) -> None:
         frame.copied = True
         if existing is None:
-            self._writer.mkdir(frame.target, self._attributes(frame.entry))
+            self._writer.mkdir(frame.target, self.attributes(frame.entry))
             frame.created = True
         elif not existing.is_dir:
             raise StoreError(f"cannot copy to non-directory: {frame.target}")
@@ -216,12 +226,11 @@ class _Copier:
         """Everything in the directory is there: what would have changed its time is over."""
         if not frame.copied:
             return
-        source_mtime = self._mtime_ns if self._mtime_ns is not None else frame.entry.stat.st_mtime_ns
         if frame.created or not frame.relative:
             # The top directory keeps its mode and owner when it was there before, but takes the source's time.
-            self._writer.set_mtime(frame.target, source_mtime)
+            self._writer.set_mtime(frame.target, self.mtime_ns(frame.entry))
         elif frame.chosen:
-            self._writer.set_attributes(frame.target, self._attributes(frame.entry))
+            self._writer.set_attributes(frame.target, self.attributes(frame.entry))
         else:
             existing = attributes_of(self._writer.view.need(frame.target, follow=False).stat)
             mode = statmod.S_IMODE(frame.entry.stat.st_mode)
@@ -240,15 +249,16 @@ class _Copier:
                 if first != target:
                     self._writer.link(target, first)
                     return
-            self._writer.copy_file(target, entry, self._attributes(entry))
+            self._writer.copy_file(target, entry, self.attributes(entry))
         elif statmod.S_ISLNK(status.st_mode):
-            self._writer.symlink(target, os.readlink(entry.real), self._attributes(entry))
+            self._writer.symlink(target, os.readlink(entry.real), self.attributes(entry))
         else:
             # As upstream clears the socket bits, a socket becomes an empty file and a block device a character device.
             kind = statmod.S_IFMT(status.st_mode) & ~statmod.S_IFSOCK
-            self._writer.mknod(target, kind, status.st_rdev, self._attributes(entry))
+            self._writer.mknod(target, kind, status.st_rdev, self.attributes(entry))
 
-    def _attributes(self, entry: Entry) -> Attributes:
+    def attributes(self, entry: Entry) -> Attributes:
+        """What the copy of an entry has."""
         status = entry.stat
         mode = statmod.S_IMODE(status.st_mode)
         if self._action.mode_str:
@@ -256,6 +266,10 @@ class _Copier:
         elif self._action.mode != UNSET_MODE:
             mode = self._action.mode & 0o7777
         uid, gid = self._owner or (status.st_uid, status.st_gid)
-        mtime_ns = self._mtime_ns if self._mtime_ns is not None else status.st_mtime_ns
+        mtime_ns = self.mtime_ns(entry)
         xattrs = entry.xattrs and tuple(pair for pair in entry.xattrs if pair[0] == CAPABILITY)
         return Attributes(mode, uid, gid, mtime_ns, xattrs)
+
+    def mtime_ns(self, entry: Entry) -> int:
+        """The time that the copy of an entry has, in nanoseconds since the epoch."""
+        return self._mtime_ns if self._mtime_ns is not None else entry.stat.st_mtime_ns

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from pybuild.llb.ops import FileOp
 from pybuild.protocols import Ref
+from pybuild.solver.copyrevision import copying, remember, revise
 from pybuild.solver.fileop import run_file_op
 from pybuild.store.store import Store
 from pybuild.store.tree import LayeredTree
@@ -20,7 +21,9 @@ def writer_for(store: Store, key: str, parent: str) -> TreeWriter:
     return TreeWriter(lowers, snapshots.upper(key), whiteouts=store.whiteouts)
 
 
-def run_file(store: Store, op: FileOp, inputs: Sequence[Ref], hold: Callable[[str], None]) -> str:
+def run_file(
+    store: Store, op: FileOp, inputs: Sequence[Ref], hold: Callable[[str], None], *, fresh: bool = False
+) -> str:
     """Apply `op`; returns the key of an active snapshot, which the caller commits.
 
     Args:
@@ -28,7 +31,11 @@ def run_file(store: Store, op: FileOp, inputs: Sequence[Ref], hold: Callable[[st
         op: the actions.
         inputs: the trees they work on.
         hold: called with the key of every snapshot made here.
+        fresh: do not make it of what the same op made the last time.
     """
+    copy = copying(op, inputs)
+    if copy is not None and not fresh and (revised := revise(store, copy, inputs, hold)):
+        return revised
     snapshots = store.snapshots
     trees = [LayeredTree(snapshots.lowers(ref.snapshot) if ref.snapshot else ()) for ref in inputs]
     keys: dict[int, str] = {}
@@ -52,3 +59,10 @@ def run_file(store: Store, op: FileOp, inputs: Sequence[Ref], hold: Callable[[st
     for key in keys.values():
         snapshots.remove(key)
     return chosen
+
+
+def note_file(store: Store, op: FileOp, inputs: Sequence[Ref], snapshot: str) -> None:
+    """Note the committed snapshot that came of `run_file`, for the next time."""
+    copy = copying(op, inputs)
+    if copy is not None:
+        remember(store, copy, snapshot)

@@ -20,7 +20,7 @@ from pybuild.platform import Platform, host_platform, matches
 from pybuild.protocols import Executor, Lease, ProgressSink, Ref, Session
 from pybuild.runtime.emulation import registered, why_not
 from pybuild.solver.execstep import StepOutput, run_exec
-from pybuild.solver.filestep import run_file
+from pybuild.solver.filestep import note_file, run_file
 from pybuild.solver.mergestep import run_diff, run_merge
 from pybuild.solver.scene import Scene
 from pybuild.solver.scheduler import Brought, Made
@@ -114,7 +114,7 @@ class StepRunner:
             case ExecOp():
                 return await self._exec(step, inputs)
             case FileOp():
-                return await asyncio.to_thread(self._file, op, inputs)
+                return await asyncio.to_thread(self._file, op, inputs, step.no_cache)
             case MergeOp():
                 ref = await asyncio.to_thread(run_merge, self._store, op, inputs, self._hold)
                 return Made(refs={0: ref})
@@ -162,9 +162,11 @@ class StepRunner:
         del self._outputs[step.vertex.digest]
         return made
 
-    def _file(self, op: FileOp, inputs: Sequence[Ref]) -> Made:
-        active = run_file(self._store, op, inputs, self._hold)
-        return self._commit({0: active})
+    def _file(self, op: FileOp, inputs: Sequence[Ref], fresh: bool) -> Made:
+        active = run_file(self._store, op, inputs, self._hold, fresh=fresh)
+        made = self._commit({0: active})
+        note_file(self._store, op, inputs, made.refs[0].snapshot)
+        return made
 
     def _commit(self, active: dict[int, str], log: bytes = b"") -> Made:
         refs: dict[int, Ref] = {}

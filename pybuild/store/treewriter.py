@@ -42,6 +42,7 @@ class TreeWriter:
         upper: the directory that takes the changes.
         whiteouts: how removals are recorded: as overlayfs does, the same with opaque marks in the `user.`
             namespace (mounts with `userxattr`), or not at all because nothing lies below.
+        shares: whether copied files may share the inodes of their sources.
 
     Example:
         writer = TreeWriter(lowers, upper)
@@ -49,7 +50,10 @@ class TreeWriter:
         writer.write_file("/app/hello", b"hi", Attributes(0o644, mtime_ns=0))
     """
 
-    def __init__(self, lowers: Sequence[Path | str], upper: Path | str, *, whiteouts: Whiteouts = "overlay") -> None:
+    def __init__(
+        self, lowers: Sequence[Path | str], upper: Path | str, *, whiteouts: Whiteouts = "overlay", shares: bool = True
+    ) -> None:
+        self._shares = shares
         self.upper = os.fspath(upper)
         self.whiteouts: Whiteouts = whiteouts
         self.view = LayeredTree((self.upper, *lowers))
@@ -111,7 +115,9 @@ class TreeWriter:
         """
         status = source.stat
         inode = (status.st_dev, status.st_ino)
-        linkable = may_link and inode not in self._linked and attributes[:4] == attributes_of(status)[:4]
+        linkable = (
+            may_link and self._shares and inode not in self._linked and attributes[:4] == attributes_of(status)[:4]
+        )
         if linkable and source.xattrs == attributes.xattrs and self._link_in(path, source.real):
             self._linked.add(inode)
             return
@@ -230,8 +236,11 @@ class TreeWriter:
                 raise StoreError(f'"{at}": not a directory')
             real = self.upper + at
             if entry.real != real:
+                parent = os.path.dirname(real)
+                before = os.lstat(parent)
                 os.mkdir(real, 0o700)
                 apply_attributes(real, attributes_of(entry.stat, read_xattrs(entry.real)))
+                os.utime(parent, ns=(before.st_atime_ns, before.st_mtime_ns))  # a copy is no change of the parent
                 self.view.forget(at)
             elif len(entry.dirs) == 1:
                 self._fresh.add(at)
