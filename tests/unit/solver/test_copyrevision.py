@@ -113,7 +113,7 @@ def check(store: Store, base: Directory, found: Sequence[Directory], action: Cop
 
 
 @given(TREES, versions(), COPIES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_a_revision_is_what_a_whole_copy_is(
     store: Store, base: Directory, found: Sequence[Directory], action: CopyAction
 ) -> None:
@@ -123,7 +123,7 @@ def test_a_revision_is_what_a_whole_copy_is(
 @given(st.sampled_from([Directory({}), Directory({"x": Directory({"x": Directory({})}, 0o700)})]), versions())
 @example(Directory({}), [Directory({"a": Directory({"b": File("x")})}), Directory({"a": File("x")})])
 @example(Directory({}), [Directory({"a": File("x"), "b": Another("x")}), Directory({"a": File("x", mtime=5)})])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_a_directory_that_is_empty_otherwise_is_revised(
     store: Store, base: Directory, found: Sequence[Directory]
 ) -> None:
