@@ -22,7 +22,7 @@ from pybuild.digest import Digest
 from pybuild.source.contexttree import ContextEntry, ContextTree, Listing, Numbers, in_order, unreadable
 from pybuild.store.contenthash import hash_contents
 
-_VERSION: Final = 4
+_VERSION: Final = 5
 _SETTLED_NS: Final = 100_000_000
 _HASH_BYTES: Final = 32
 Folder = tuple[bytes, bytes, bytes]
@@ -81,11 +81,13 @@ class ContextIndex:
         self._known: dict[str, Folder] = {}
         self.snapshot = ""
         """The snapshot that was last made of this directory."""
+        self.digests: dict[bytes, bytes] = {}
+        """What is remembered of content digests: see `contextdigests.py`."""
         self._dirty = False
         with contextlib.suppress(OSError, ValueError, EOFError, TypeError):
             version, *rest = marshal.loads(path.read_bytes())  # noqa: S302  # written by this class alone
             if version == _VERSION:
-                self.snapshot, self._known = rest
+                self.snapshot, self.digests, self._known = rest
 
     def hashes(self, tree: ContextTree) -> FileHashes:
         """What every file holds; reads the bytes of changed files only.
@@ -143,13 +145,19 @@ class ContextIndex:
             self.snapshot = snapshot
             self._dirty = True
 
+    def remember(self, digests: dict[bytes, bytes]) -> None:
+        """Keep these content digests; those that none of them is are forgotten."""
+        if digests.keys() != self.digests.keys():
+            self.digests = digests
+            self._dirty = True
+
     def save(self) -> None:
         """Write what was learned. A failure costs time only, so it is not reported."""
         if not self._dirty:
             return
         staging = self._path.with_name(f"{self._path.name}.{os.urandom(4).hex()}")
         with contextlib.suppress(OSError):
-            staging.write_bytes(marshal.dumps((_VERSION, self.snapshot, self._known)))
+            staging.write_bytes(marshal.dumps((_VERSION, self.snapshot, self.digests, self._known)))
             staging.replace(self._path)
             self._dirty = False
 

@@ -23,6 +23,7 @@ from pybuild.llb.vertex import Vertex
 from pybuild.platform import Platform
 from pybuild.protocols import Ref, Session, SourceMetadata
 from pybuild.source.contextcopy import bring_in
+from pybuild.source.contextdigests import FolderDigests
 from pybuild.source.contextindex import ContextIndex, FileHashes
 from pybuild.source.contexttree import ContextTree, scan
 from pybuild.source.followpaths import follow_paths
@@ -42,6 +43,7 @@ class _Context:
     hashes: FileHashes
     digest: Digest
     index: ContextIndex
+    folders: FolderDigests
     content: dict[tuple[str, Selection], Digest]
 
     @property
@@ -84,8 +86,11 @@ class LocalSource:
         def digest(path: str, selection: Selection) -> Digest:
             found = context.content.get((path, selection))
             if found is None:
-                found = content_digest(context.tree, path, selection, hash_files=hash_files)
+                folders = context.folders
+                found = content_digest(context.tree, path, selection, hash_files=hash_files, directories=folders.of)
                 context.content[path, selection] = found
+                context.index.remember(dict(folders.found))
+                context.index.save()
             return found
 
         return context.tree, digest
@@ -156,7 +161,8 @@ class LocalSource:
             tree = scan(directory, include, exclude)
             hashes = index.hashes(tree)
             index.save()
-            return _Context(tree=tree, hashes=hashes, digest=hashes.digest, index=index, content={})
+            folders = FolderDigests(tree, hashes, index.digests)
+            return _Context(tree=tree, hashes=hashes, digest=hashes.digest, index=index, folders=folders, content={})
 
     def _previous(self, context: _Context) -> str:
         """The last snapshot of the directory, "" when it is gone. Call with it held."""

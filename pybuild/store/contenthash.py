@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat as statmod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 import attrs
@@ -30,6 +30,8 @@ _PARALLEL_BYTES: Final = 8 << 20
 
 FileHashes = Callable[[Sequence[Entry]], Sequence[bytes]]
 """Gives the sha256 of the bytes of each of some regular files."""
+DirectoryDigests = Callable[[Entry, bool], bytes]
+"""Gives the digest of a directory with all that is in it; whether its own mode and owner count."""
 
 
 @attrs.frozen(kw_only=True)
@@ -57,7 +59,12 @@ WHOLE: Final = Selection()
 
 
 def content_digest(
-    tree: LayeredTree, path: str, selection: Selection = WHOLE, *, hash_files: FileHashes | None = None
+    tree: LayeredTree,
+    path: str,
+    selection: Selection = WHOLE,
+    *,
+    hash_files: FileHashes | None = None,
+    directories: DirectoryDigests | None = None,
 ) -> Digest:
     """The digest of what `selection` picks at `path`.
 
@@ -66,6 +73,7 @@ def content_digest(
         path: absolute inside the tree; with `selection.wildcard` a pattern.
         selection: what counts.
         hash_files: hashes the files' bytes; by default reads every one.
+        directories: knows whole directories, as `directory_digest` has them; by default they are walked.
 
     Raises:
         NotFound: there is nothing at the path, or a required path is missing. A wildcard that matches nothing is
@@ -81,7 +89,7 @@ def content_digest(
             raise NotFound(f'"{required}": not found')
     if not picked:
         return EMPTY
-    digests = _digests(tree, picked, hashes)
+    digests = _digests(tree, picked, hashes, directories)
     # A lone file under its own name is keyed by content alone, so that a pattern and a plain path share the key.
     if len(picked) == 1 and picked[0].name.rpartition("/")[2] == path.rpartition("/")[2]:
         return Digest("sha256:" + digests[0].hex())
@@ -135,12 +143,22 @@ def _tops(tree: LayeredTree, path: str, selection: Selection) -> Iterator[tuple[
         yield f"{fixed.rstrip('/')}/{name}", f"/{name}", found
 
 
-def _digests(tree: LayeredTree, picked: Sequence[_Picked], hash_files: FileHashes) -> list[bytes]:
+def _digests(
+    tree: LayeredTree, picked: Sequence[_Picked], hash_files: FileHashes, directories: DirectoryDigests | None
+) -> list[bytes]:
     """The digest of each picked entry; all files are hashed in one go, so that threads have enough to do."""
-    flat = [list(_subtree(tree, item)) for item in picked]
+    known = {
+        number: directories(item.entry, item.header)
+        for number, item in enumerate(picked)
+        if directories is not None and item.whole and item.entry.is_dir
+    }
+    flat = [[] if number in known else list(_subtree(tree, item)) for number, item in enumerate(picked)]
     files = [entry for entries in flat for entry in entries if not entry.is_dir and _is_file(entry)]
     contents = dict(zip(map(id, files), hash_files(files), strict=True))
-    return [_combine(entries, item, contents) for entries, item in zip(flat, picked, strict=True)]
+    return [
+        known[number] if number in known else _combine(flat[number], item, contents)
+        for number, item in enumerate(picked)
+    ]
 
 
 def _subtree(tree: LayeredTree, item: _Picked) -> Iterator[Entry]:
@@ -154,17 +172,36 @@ def _subtree(tree: LayeredTree, item: _Picked) -> Iterator[Entry]:
 
 def _combine(entries: Sequence[Entry], item: _Picked, contents: dict[int, bytes]) -> bytes:
     """The digest of `entries[0]` from a walk of it; children come after their parent, so go backwards."""
-    pending: dict[str, list[bytes]] = {}
+    pending: dict[str, list[tuple[bytes, bytes]]] = {}
     digest = b""
     for position in range(len(entries) - 1, -1, -1):
         entry = entries[position]
-        header = _header(entry) if position or item.header or not entry.is_dir else b"directory"
-        below = pending.pop(entry.path, ()) if entry.is_dir else (contents.get(id(entry), b""),)
-        digest = hashlib.sha256(header + b"\0" + b"".join(reversed(below))).digest()
+        if entry.is_dir:
+            header = bool(position) or item.header
+            digest = directory_digest(entry, reversed(pending.pop(entry.path, ())), header=header)
+        else:
+            digest = leaf_digest(entry, contents.get(id(entry), b""))
         if position:
             parent = entry.path[: entry.path.rindex("/")] or "/"
-            pending.setdefault(parent, []).append(os.fsencode(entry.name) + b"\0" + digest)
+            pending.setdefault(parent, []).append((os.fsencode(entry.name), digest))
     return digest
+
+
+def directory_digest(entry: Entry, children: Iterable[tuple[bytes, bytes]], *, header: bool = True) -> bytes:
+    """The digest of a directory.
+
+    Args:
+        entry: the directory.
+        children: name and digest of what is in it, in the order of the names' bytes.
+        header: whether its own mode and owner count.
+    """
+    own = _header(entry) if header else b"directory"
+    return hashlib.sha256(own + b"\0" + b"".join([b"%b\0%b" % child for child in children])).digest()
+
+
+def leaf_digest(entry: Entry, content: bytes) -> bytes:
+    """The digest of what is no directory; `content`: the sha256 of a regular file's bytes."""
+    return hashlib.sha256(_header(entry) + b"\0" + content).digest()
 
 
 def _is_file(entry: Entry) -> bool:
