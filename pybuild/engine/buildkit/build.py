@@ -31,6 +31,9 @@ _GRACE_SECONDS: Final = 3.0
 
 _LOG_SECONDS: Final = 2.0
 """How long to wait for the output of a step that failed."""
+_GIVEN_UP: Final = "context canceled"
+_DECISIVE: Final = frozenset({"NOT_FOUND", "INVALID_ARGUMENT", "INTERNAL", "PERMISSION_DENIED"})
+"""Codes of refusals that end a build; what is unavailable or there already is done without."""
 
 Status = Callable[[pb.StatusResponse], object]
 BuildFunction = Callable[[Gateway], Result]
@@ -198,9 +201,18 @@ class Build:
             remote = None
         if own is None and remote is None:
             return None
+        if isinstance(remote, PybuildError) and remote.message == _GIVEN_UP:
+            self._explain(remote)
         if self._session.failures and not isinstance(own, SolveError):
             return self._session.failures[0]
         return own if own is not None and not isinstance(own, EngineUnavailable) else remote or own
+
+    def _explain(self, remote: PybuildError) -> None:
+        """Put what a service refused in place of what says nothing: that the engine gave up the rest of the build."""
+        told = [refused for refused in self._session.refusals if refused.code in _DECISIVE]
+        if told:
+            remote.message = told[0].message
+            remote.args = (remote.message,)
 
     def _session_lost(self) -> EngineUnavailable:
         reason = f": {self._channel.reason}" if self._channel.reason else ""

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from pybuild.llb.vertex import Edge
 
 _DESCRIPTOR: Final = "containerimage.descriptor"
-_EXTRA: Final = ("grpc", "google", "hpack")
+_EXTRA: Final = ("grpc", "google", "h2")
 
 
 class BuildKitEngine(Shown):
@@ -86,7 +86,7 @@ class BuildKitEngine(Shown):
                     if (error.name or "").partition(".")[0] not in _EXTRA:
                         raise
                     raise EngineUnavailable(
-                        "the BuildKit engine needs grpcio, protobuf and hpack", hint='install "pybuild[buildkit]"'
+                        "the BuildKit engine needs grpcio, protobuf and h2", hint='install "pybuild[buildkit]"'
                     ) from None
                 self._client = Client(self._given)
             return self._client

@@ -7,6 +7,7 @@ action, which exit code, which lines of which file. Only those decide on the cla
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, cast
 
@@ -28,6 +29,8 @@ from pybuild.location import Location, SourceText, Span
 _DETAILS: Final = "grpc-status-details-bin"
 _NOTHING: Final[Mapping[str, Any]] = {}
 _PREFIX: Final = "github.com/moby/buildkit/"
+_RPC: Final = re.compile(r"^rpc error: code = \w+ desc = ")
+"""How Go's library writes an error of another call, such as one of a client's service."""
 
 
 @attrs.frozen(kw_only=True)
@@ -89,7 +92,7 @@ def error_of(error: grpc.RpcError, engine: str = "", reason: str = "") -> Pybuil
 def error_of_status(status: Status, code: str = "") -> PybuildError:
     """The error that a status with details stands for; `code` is the status's name."""
     facts = facts_of(status)
-    made = _classified(status.message, facts, code)
+    made = _classified(_RPC.sub("", status.message), facts, code)
     if isinstance(made, SolveError) and facts.vertices:
         made.vertex = facts.vertices[-1]
         made.vertex_name = facts.description.get("llb.customname", "")

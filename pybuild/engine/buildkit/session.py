@@ -16,7 +16,7 @@ from pybuild.engine.buildkit.pb.control_pb2 import BytesMessage
 from pybuild.engine.buildkit.relay import Stream, stream_of
 from pybuild.engine.buildkit.services.server import ServiceServer
 from pybuild.errors import PybuildError
-from pybuild.protocols import Attachable
+from pybuild.protocols import Attachable, Refused
 
 if TYPE_CHECKING:
     from pybuild.engine.buildkit.channel import Answers, Channel
@@ -42,14 +42,22 @@ class ClientSession:
     Attributes:
         id: names it in requests.
         failures: what services raised: usually the real reason of a failed build.
+        refusals: what services did not do. The engine is told, and decides what it means.
     """
 
     def __init__(self, services: Sequence[Attachable], *, shared_key: str = "") -> None:
         self.id = new_id()
         self.failures: list[Exception] = []
+        self.refusals: list[Refused] = []
         self._shared_key = shared_key
-        self._server = ServiceServer(services, self.failures.append)
+        self._server = ServiceServer(services, self._failed)
         self._closed = False
+
+    def _failed(self, error: Exception) -> None:
+        if isinstance(error, Refused):
+            self.refusals.append(error)
+        else:
+            self.failures.append(error)
 
     def attach(self, channel: Channel, *, ended: Callable[[], object] = lambda: None) -> None:
         """Offer it to an engine.

@@ -42,7 +42,7 @@ class ServiceServer:
 
     Args:
         services: what is served; a health check is always among them.
-        failed: called with what a service raised, besides `Refused`.
+        failed: called with what a service raised, `Refused` included.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class ServiceServer:
         except CallOver:
             pass
         except Refused as refused:
+            self._failed(refused)
             exchange.finish(_status(refused.code, refused.message))
         except PybuildError as error:
             self._failed(error)
