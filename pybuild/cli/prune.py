@@ -82,9 +82,9 @@ def _agreed(options: argparse.Namespace) -> bool:
 
     if options.force or not has_terminal():
         return True
-    what = "all" if options.all else "all unshared"
     chosen = bool(options.filter or options.until or _limits(options))
-    print(f"This removes {'the chosen part of ' if chosen else ''}{what} build cache that no build uses now.")
+    what = "what you chose of the build cache" if chosen else "the build cache"
+    print(f"This removes {what}{'' if options.all else ', but what is shared'}. What running builds use stays.")
     try:
         return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
     except EOFError:

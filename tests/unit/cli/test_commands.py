@@ -192,6 +192,18 @@ def test_prune_tells_what_went(run: Run) -> None:
     assert "Description:  RUN make\n" in run("prune", "--verbose").out
 
 
+@pytest.mark.parametrize(("answer", "left"), [("n", 2), ("", 2), ("y", 0)])
+@pytest.mark.usefixtures("filled")
+def test_prune_asks_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch, answer: str, left: int) -> None:
+    monkeypatch.setattr("pybuild.cli.terminal.has_terminal", lambda: True)
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+    asked = "This removes the build cache, but what is shared. What running builds use stays."
+    assert run("prune").out.splitlines()[0] == asked
+    assert len(json.loads(run("du", "--format", "json").out)) == left
+    monkeypatch.setattr("builtins.input", lambda _: pytest.fail("asked"))
+    assert run("prune", "--force").out.endswith("Total:  0B\n" if not left else "kB\n")
+
+
 def test_version_has_what_a_report_needs(run: Run, tmp_path: Path) -> None:
     facts = json.loads(run("version", "--format", "json").out)
     assert set(facts) >= {"pybuild", "python", "system", "platform", "store"}
