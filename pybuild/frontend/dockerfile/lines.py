@@ -7,7 +7,7 @@ BuildKit locates everything in a Dockerfile by whole lines, and so do locations 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pybuild.location import Frame, Location, SourceText, Span
 
@@ -57,3 +57,7 @@ class Lines(NamedTuple):
         return tuple(
             Location.within(lines.text or text, (Span(*span) for span in lines.ranges)) for lines in self.chain
         )
+
+
+#: No lines at all: where something is that no line of its own brings in, such as an image that COPY takes from.
+NOWHERE: Final = Lines(0, -1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from pybuild.errors import FrontendError, PybuildError
 from pybuild.frontend.dockerfile.gotext import quote
+from pybuild.frontend.dockerfile.lines import NOWHERE
 from pybuild.frontend.dockerfile.lower import checks, platforms
 from pybuild.frontend.dockerfile.lower.image import Image
 from pybuild.frontend.dockerfile.lower.metadata import metadata
@@ -175,8 +176,7 @@ def _image_state(scope: Scope, stage: StageState, written: str, platform: Platfo
         metadata=metadata(name, code),
         locations=scope.locations(stage.lines),
     )
-    if stage.lines is not None:
-        checks.base_platform(scope.linter, stage.lines, written, platform, stage.image.platform)
+    checks.base_platform(scope.linter, stage.lines or NOWHERE, written, platform, stage.image.platform)
     state = State.of(output)
     state.platform = platforms.normalize(platform)
     return state
