@@ -21,7 +21,7 @@ from pybuild.llb.ops import SourceOp
 from pybuild.llb.vertex import Edge
 from pybuild.location import Location
 from pybuild.platform import Platform
-from tests.wire.cases import differences
+from tests.wire.cases import as_case, differences
 from tests.wire.resolver import Resolver, answer
 
 SESSION = "pybuildsession00000000000"
@@ -130,6 +130,12 @@ def run_case(directory: Path, resolver: Resolver, caps: Sequence[str]) -> list[s
     expected = json.loads((directory / "expected.json").read_text())
     dockerfile = (directory / "Dockerfile").read_bytes()
     return list(_differences(case, expected, dockerfile, resolver, caps))
+
+
+def run_listed(case: Mapping[str, Any], resolver: Resolver, caps: Sequence[str]) -> list[str]:
+    """What differs in a case of dockerfiles.json, which holds its Dockerfile and what is expected, too."""
+    dockerfile = case["dockerfile"].encode("utf-8", "surrogateescape")
+    return list(_differences(case, case["expected"], dockerfile, resolver, caps))
 
 
 def _differences(
@@ -248,7 +254,11 @@ def _result_differences(
         for name, value in facts.items():
             if wanted.get(name, "" if name == "platform" else None) != value:
                 yield f"result {number}: {name}: expected {wanted.get(name)!r}, got {value!r}"
-        if wanted.get("definition", {}).get("ops"):
+        if "ops" not in wanted.get("definition", {"ops": []}):
+            found = as_case(definition)["definition_sha256"]
+            if found != wanted["definition"]["definition_sha256"]:
+                yield f"result {number}: another definition: {found}"
+        elif wanted.get("definition", {}).get("ops"):
             yield from (f"result {number}: {line}" for line in differences(wanted["definition"], definition))
         elif definition.ops:
             yield f"result {number}: expected scratch, got {len(definition.ops)} ops"

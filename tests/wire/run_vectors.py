@@ -4,9 +4,9 @@
     tests/wire/run_vectors.py PATH... [--json] [--resolver FILE] [--jobs N]
 
 Below each PATH are cases in the layout of tests/vectors: `NAME.json` with a snippet of the client API and the
-definition that it makes, or `NAME/{Dockerfile,opts.json,expected.json}`. Images are resolved by a `resolver.json` in a
-folder above the case (or FILE), and by the fake resolver's rule otherwise; capabilities come from `llb_caps.json`
-there.
+definition that it makes, `NAME/{Dockerfile,opts.json,expected.json}`, or one `dockerfiles.json` with many small cases,
+which counts as one. Images are resolved by a `resolver.json` in a folder above the case (or FILE), and by the fake
+resolver's rule otherwise; capabilities come from `llb_caps.json` there.
 
 Prints a line for each difference, the first differing op decoded field by field, and at last
 `N identical, N different, N unsupported`. Exit status 1 when something differs.
@@ -33,7 +33,7 @@ from pybuild.errors import PybuildError  # noqa: E402
 from tests.wire.cases import differences  # noqa: E402
 from tests.wire.client.library import GoError, definition_of  # noqa: E402
 from tests.wire.client.states import Refused  # noqa: E402
-from tests.wire.dockerfiles import run_case  # noqa: E402
+from tests.wire.dockerfiles import run_case, run_listed  # noqa: E402
 from tests.wire.golang.lexer import Unsupported  # noqa: E402
 from tests.wire.resolver import Resolver, load_resolver  # noqa: E402
 
@@ -77,8 +77,11 @@ def run(case: Path, resolver: Path | None = None) -> Result:
     try:
         if case.is_dir():
             found = run_case(case, answers, caps)
+        elif "cases" in (document := json.loads(case.read_text())):
+            listed = document["cases"].items()
+            found = [f"{one}: {line}" for one, content in listed for line in run_listed(content, answers, caps)]
         else:
-            found = list(_client_case(json.loads(case.read_text()), answers, caps))
+            found = list(_client_case(document, answers, caps))
     except Unsupported as reason:
         return Result(name, "unsupported", (f"uses {reason}, which is not known here",))
     except Exception as error:  # a case that breaks us is one that differs, and the next one shall run

@@ -23,7 +23,7 @@ def fields(line: str) -> list[str]:
             end = line.find(",", at)
             field = line[at:] if end < 0 else line[at:end]
             if '"' in field:
-                raise _error(line, at + field.index('"'), 'bare " in non-quoted field')
+                raise _error(line, at + field.index('"'), 'bare " in non-quoted-field')
             found.append(field)
         else:
             field, end = _quoted(line, at + 1)

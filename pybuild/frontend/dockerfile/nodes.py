@@ -98,6 +98,7 @@ class _LineSource:
 class _Parser:
     def __init__(self, data: bytes, file: str, *, extended: bool) -> None:
         self.source = _LineSource(data.removeprefix(BOM))
+        self.marked = int(data.startswith(BOM))
         self.file = file
         self.extended = extended
         self.directives = DirectiveReader()
@@ -114,7 +115,8 @@ class _Parser:
                 continue
             nodes.append(self.node(self.joined(text) if more else text, start))
             self.comments = []
-        end = self.source.count
+        # A byte order mark alone is a line.
+        end = self.source.count or self.marked
         if not nodes:
             raise self.error("file with no instructions", end)
         if self.source.too_long:

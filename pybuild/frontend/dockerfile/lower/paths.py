@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pybuild.frontend.dockerfile.gotext import quote
+from pybuild.frontend.dockerfile.gotext import as_bytes, quote
 
 DRIVE_ERROR = "The specified path is not on the system drive (C:)"
 
@@ -60,7 +60,7 @@ def without_drive(path: str, os_name: str, *, keep_slash: bool) -> str:
     """
     if os_name != "windows":
         return path
-    if len(path) == 2 and path[1] == ":":
+    if len(path) == 2 and path.isascii() and path[1] == ":":
         raise ValueError(f"No relative path specified in {quote(path)}")
     if to_slash(path[:2], os_name) == "//":
         raise ValueError("UNC paths are not supported")
@@ -75,7 +75,8 @@ def without_drive(path: str, os_name: str, *, keep_slash: bool) -> str:
 def _clean(path: str, os_name: str, keep_slash: bool) -> str:
     path = to_slash(path, os_name)
     cleaned = go_clean(path)
-    return cleaned + "/" if keep_slash and len(cleaned) > 1 and path.endswith("/") else cleaned
+    # A name of a single byte loses its slash, as in BuildKit.
+    return cleaned + "/" if keep_slash and len(as_bytes(cleaned)) > 1 and path.endswith("/") else cleaned
 
 
 def is_absolute(path: str, os_name: str) -> bool:

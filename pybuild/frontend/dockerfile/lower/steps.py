@@ -11,6 +11,7 @@ from pybuild.errors import FrontendError, PybuildError
 from pybuild.frontend.dockerfile.dockerfile import parse_export, parse_trigger
 from pybuild.frontend.dockerfile.imports import imported
 from pybuild.frontend.dockerfile.instructions import Add, Command, Copy, Import, Onbuild, Run, Workdir
+from pybuild.frontend.dockerfile.lines import NOWHERE
 from pybuild.frontend.dockerfile.lower.scope import Scope, located
 from pybuild.frontend.dockerfile.lower.stage import SCRATCH, StageState, Step, check_cycles
 from pybuild.frontend.dockerfile.lower.values import stage_index
@@ -145,8 +146,7 @@ def _imported(scope: Scope, command: Import, source: StageState) -> list[Step]:
 
 
 def _trigger(scope: Scope, stage: StageState, text: str) -> Step:
-    assert stage.lines is not None
-    command = parse_trigger(text, lines=stage.lines, file=scope.text.filename)
+    command = parse_trigger(text, lines=stage.lines or NOWHERE, file=scope.text.filename)
     return _step(scope, command, from_trigger=True)
 
 

@@ -27,8 +27,8 @@ def test_fields(line: str, expected: list[str]) -> None:
     ("line", "message"),
     [
         ("", "EOF"),
-        ('a"b', 'parse error on line 1, column 2: bare " in non-quoted field'),
-        ('é,a"', 'parse error on line 1, column 5: bare " in non-quoted field'),
+        ('a"b', 'parse error on line 1, column 2: bare " in non-quoted-field'),
+        ('é,a"', 'parse error on line 1, column 5: bare " in non-quoted-field'),
         ('"a', 'parse error on line 1, column 2: extraneous or missing " in quoted-field'),
         ('"a"b', 'parse error on line 1, column 3: extraneous or missing " in quoted-field'),
         ('x,"a"b"', 'parse error on line 1, column 5: extraneous or missing " in quoted-field'),

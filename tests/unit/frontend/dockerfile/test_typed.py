@@ -161,7 +161,7 @@ def test_the_rest() -> None:
         ("RUN --network=host --network=host y", "duplicate flag specified: --network"),
         ("RUN --mount=from=$x y", "'from' doesn't support variable expansion, define alias stage instead"),
         ('RUN --mount=a\\"b y',
-         'failed to parse csv mounts: parse error on line 1, column 2: bare " in non-quoted field'),
+         'failed to parse csv mounts: parse error on line 1, column 2: bare " in non-quoted-field'),
         ("RUN --mount= y", "failed to parse csv mounts: EOF"),
         ("RUN --mount y", "missing a value on flag: --mount"),
         ("RUN --device=a,b y", "invalid field 'b' must be a key=value pair"),
