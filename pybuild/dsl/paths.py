@@ -17,6 +17,7 @@ from pybuild._boundary import public
 from pybuild.errors import ArgumentError
 from pybuild.llb.vertex import Edge
 from pybuild.location import capture
+from pybuild.platform import Platform
 from pybuild.shown import Shown
 
 if TYPE_CHECKING:
@@ -73,6 +74,19 @@ def rooted(path: str, directory: str = "/") -> str:
         ('/b', '/up', '/src/out')
     """
     return posixpath.normpath("/" + posixpath.join(directory, path)).replace("//", "/")
+
+
+def slashed(path: str, platform: Platform) -> str:
+    r"""A path of a file system as the graph has it: on Windows without its drive, and with slashes.
+
+    Example:
+        >>> slashed("C:\\app\\", Platform("windows", "amd64")), slashed("a\\b", Platform("linux", "amd64"))
+        ('/app/', 'a\\b')
+    """
+    if platform.os != "windows":
+        return path
+    plain = path.replace("\\", "/")
+    return plain[2:] or "/" if plain[:2].lower() == "c:" else plain
 
 
 def join(directory: str | None, path: str) -> str:

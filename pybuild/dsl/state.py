@@ -27,7 +27,8 @@ from pybuild.dsl.inherited import inherited_directory, inherited_variables
 from pybuild.dsl.inspection import Inspectable
 from pybuild.dsl.laststep import LastStep
 from pybuild.dsl.mount import Mount
-from pybuild.dsl.paths import PathRef, checked, join, rooted
+from pybuild.dsl.paths import PathRef, checked, join, rooted, slashed
+from pybuild.dsl.platforms import target_platform
 from pybuild.dsl.run import Run, make_run, run_metadata
 from pybuild.dsl.transfer import Sources, Word
 from pybuild.dsl.transfercalls import TransferCalls
@@ -224,6 +225,7 @@ class State(
             <State mkdir /src>
         """
         location = capture()
+        path = slashed(path, self._built_for)
         changed = self._config.with_change("working_dir", checked(path, "workdir(): path", empty=True))
         directory = changed.folded.patch.working_dir or "/"
         if create and directory.startswith("."):  # it may be the root, which is not made
@@ -265,7 +267,7 @@ class State(
 
     def _transferred(self, word: Word, source: Sources, dest: str, options: transfer.Options, *, link: bool) -> State:
         location = capture()
-        copies = transfer.copies(word, source, dest, self._workdir, options)
+        copies = transfer.copies(word, source, slashed(dest, self._built_for), self._workdir, options)
         step = transfer.step(word, source, dest, options)
         return self._on(transfer.layer(self._head, copies, location, link=link), location, step)
 
@@ -277,6 +279,10 @@ class State(
         if isinstance(build.epoch, int):
             config = config.with_change("epoch", build.epoch)
         return self if config is self._config else State._make(self._head, config, self._platform, self._location)
+
+    @property
+    def _built_for(self) -> Platform:
+        return self._platform or target_platform()
 
     @property
     def _workdir(self) -> str | None:
@@ -319,10 +325,11 @@ class State(
             >>> image("alpine").path("/etc/passwd")
             <PathRef /etc/passwd of alpine>
         """
+        asked, path = path, slashed(path, self._built_for)
         front, mark, rest = checked(path, "path(): path", empty=True).partition("/./")
         start = rooted(front or mark or "/", self._workdir or "/").rstrip("/")
         whole = f"{start}/./{rooted(rest)[1:]}" if mark and rest else (start or "/")
-        return PathRef(self._head, whole + _kept_end(path), path)
+        return PathRef(self._head, whole + _kept_end(path), asked)
 
     def _last_step(self) -> Vertex | None:
         return None if self._head is None else self._head.vertex

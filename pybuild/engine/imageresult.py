@@ -21,7 +21,7 @@ from pybuild.llb.paths import clean
 from pybuild.llb.vertex import Edge, Graph
 from pybuild.llb.walk import origin
 from pybuild.oci.imageconfig import DEFAULT_PATH, ContainerConfig, History, ImageConfig, scratch_config, variables
-from pybuild.passes.resolve import DEFAULT_SHELL
+from pybuild.passes.resolve import shell_of
 from pybuild.platform import Platform
 from pybuild.protocols import ImagePatch, MetadataResolver
 from pybuild.request import HistoryStep
@@ -73,7 +73,7 @@ def has_whole_history(written: Edge | None, patch: ImagePatch) -> bool:
 def told_history(steps: Sequence[HistoryStep], base: ImageConfig, epoch: int | None = None) -> tuple[History, ...]:
     """The entries of the history that `steps` make of a base, oldest first; `epoch` is when, in seconds since 1970."""
     created = "" if epoch is None else rfc3339(epoch)
-    shell = base.config.shell or DEFAULT_SHELL
+    shell = shell_of(base)
     directory = base.config.working_dir or "/"
     return tuple(
         History(
@@ -118,11 +118,13 @@ def apply_patch(base: ImageConfig, patch: ImagePatch) -> ImageConfig:
         value = getattr(patch, name)
         if value is not None:
             changes[name] = value
-    changes |= {name: (*(config.shell or DEFAULT_SHELL), *changes[name]) for name in patch.by_shell}
+    changes |= {name: (*shell_of(base), *changes[name]) for name in patch.by_shell}
     changes["args_escaped"] = config.args_escaped or patch.args_escaped
     changes["on_build"] = patch.on_build if patch.base is None else (*config.on_build, *patch.on_build)
     if patch.working_dir is not None and not patch.working_dir.startswith("/"):
         changes["working_dir"] = clean(f"{config.working_dir or '/'}/{patch.working_dir}")
+    if base.platform.os == "windows" and "working_dir" in changes:
+        changes["working_dir"] = changes["working_dir"].replace("/", "\\")
     author = base.author if patch.author is None else patch.author
     return attrs.evolve(base, author=author, config=attrs.evolve(config, **changes), other=_with_exports(base, patch))
 

@@ -27,7 +27,8 @@ from pybuild.oci.imageconfig import DEFAULT_PATH, ImageConfig, scratch_config, v
 from pybuild.platform import Platform
 from pybuild.protocols import PassContext, SourceMetadata
 
-DEFAULT_SHELL = ("/bin/sh", "-c")
+_SHELL = ("/bin/sh", "-c")
+_WINDOWS_SHELL = ("cmd", "/S", "/C")
 _IMAGE_SCHEMES = frozenset({"docker-image", "oci-layout"})
 
 
@@ -112,6 +113,16 @@ class _Resolver:
         return found
 
 
+def shell_of(image: ImageConfig) -> tuple[str, ...]:
+    """The shell that command texts are given to: the image's, or that of its system.
+
+    Example:
+        >>> shell_of(scratch_config(Platform("windows", "amd64")))
+        ('cmd', '/S', '/C')
+    """
+    return image.config.shell or (_WINDOWS_SHELL if image.platform.os == "windows" else _SHELL)
+
+
 def complete_meta(meta: ExecMeta, inherit: Inherit, image: ImageConfig) -> ExecMeta:
     """The process of a step with what it inherits put in.
 
@@ -130,7 +141,7 @@ def complete_meta(meta: ExecMeta, inherit: Inherit, image: ImageConfig) -> ExecM
     for name, value in (*own.items(), *variables(meta.env[kept:]).items()):
         env.pop(name, None)  # a variable stands where it was assigned last (client/llb/meta.go)
         env[name] = value
-    shell = (config.shell or DEFAULT_SHELL) if inherit.shell else ()
+    shell = shell_of(image) if inherit.shell else ()
     return meta.replace(
         args=(*shell, *meta.args),
         env=tuple(f"{name}={value}" for name, value in env.items()),

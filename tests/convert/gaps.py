@@ -2,13 +2,9 @@
 
 GAPS = {
     "add_mixed": "a git URL in ADD counts as a path that is used of the context",
-    "env_expansion_multi_platform_names": "Windows paths and shells",
     "from_empty_image_is_scratch": "an image without layers counts as scratch",
     "from_platform_mismatch_warning": "an image of another platform than asked for",
-    "from_windows": "Windows paths and shells",
-    "from_windows_osversion": "Windows paths and shells",
     "named_ctx_input": "a named context",
     "named_ctx_input_metadata": "a named context",
     "named_ctx_scratch": "a named context",
-    "windows_more": "Windows paths and shells",
 }

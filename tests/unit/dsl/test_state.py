@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from pybuild import State, bind, diff, image, local, merge, scratch
+from pybuild.dsl.platforms import building_for
 from pybuild.errors import ArgumentError, DefinitionError
 from pybuild.llb.files import CopyAction, MkdirAction, MkfileAction, RmAction, SymlinkAction, UserName
 from pybuild.llb.meta import Inherit, NetMode, SecurityMode
@@ -407,3 +408,15 @@ def test_what_was_set_so_far_can_be_left_out_of_the_history() -> None:
     assert [step.text for step in made.patch.steps] == ["WRITE /a # pybuild", "ENV B=2"]
     assert dict(made.patch.env) == {"A": "1", "B": "2"}
     assert made.patch.user == "me"
+
+
+def test_paths_of_windows() -> None:
+    with building_for(Platform("windows", "amd64")):
+        made = image("nanoserver").workdir("C:\\app", create=True).copy("a", "sub\\").copy("b", "c:\\data\\")
+    dests = [vertex.op.actions[0] for vertex in made.graph().vertices if isinstance(vertex.op, FileOp)]
+    assert [getattr(action, "dest", "") or getattr(action, "path", "") for action in dests] == [
+        "/app",
+        "/app/sub/",
+        "/data/",
+    ]
+    assert image("alpine").workdir("C:\\app").patch.working_dir == "C:\\app"
