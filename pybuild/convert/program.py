@@ -30,6 +30,8 @@ from pybuild.frontend.dockerfile.lower.values import stage_index
 from pybuild.frontend.dockerfile.shellwords import Lexer
 
 _DIRECTIVE = re.compile(r"(?:syntax|escape|check)\s*=", re.IGNORECASE)
+_PLATFORM_TEXT = re.compile(r"^str\((\w+_platform\(\))\)$")
+"""A platform as text where the platform itself will do."""
 _OPTIONS = "OPTIONS"
 _UNNAMED = ("app", "final")
 """What the last stage is called where it has no name."""
@@ -210,6 +212,7 @@ class _Program:
             function.env["PATH"] = DEFAULT_PATH
             return
         asked = self._texts.code(function.expand_global(stage.platform)) if stage.platform else ""
+        asked = _PLATFORM_TEXT.sub(r"\1", asked)
         context = None
         if self._actual is not None:
             platform = platforms.parse(self._actual(stage.platform)) if stage.platform else None
