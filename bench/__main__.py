@@ -14,7 +14,7 @@ from pathlib import Path
 
 import attrs
 
-from bench import dockerfiles, graphs, startup
+from bench import dockerfiles, graphs, startup, transfers
 from bench.base import base_image
 from bench.peers.buildah import Buildah
 from bench.peers.buildctl import Buildctl
@@ -25,8 +25,8 @@ from bench.report import Report
 from bench.scenarios import SCENARIOS
 from bench.sidebyside import Comparison
 
-ALONE = {"G1": graphs, "D1": dockerfiles, "S1": startup}
-"""What pybuild is measured in without others."""
+ALONE = {"G1": graphs, "D1": dockerfiles, "S1": startup, "T1": transfers}
+"""What is measured in another way than with builders side by side."""
 PEERS: dict[str, Callable[[Path], Peer]] = {"buildctl": Buildctl, "docker": Docker, "buildah": Buildah}
 
 
@@ -46,7 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         problems = report.problems()
     for name in scenarios:
         if name in ALONE:
-            rows = ALONE[name].measure(options.rounds)
+            try:
+                rows = ALONE[name].measure(options.rounds)
+            except Missing as error:
+                texts.append(f"{name} is missing: {error}")
+                continue
             document[name] = [attrs.asdict(row) for row in rows]
             texts.append(ALONE[name].table(rows))
     text = json.dumps(document, indent=2)

@@ -31,6 +31,11 @@ class Buildctl:
         self._environment = environment()
         self._daemon: subprocess.Popen[bytes] | None = None
 
+    @property
+    def address(self) -> str:
+        """Where the daemon listens."""
+        return self._environment["BUILDKIT_HOST"]
+
     def version(self) -> str:
         """See Peer."""
         printed = subprocess.run(["buildctl", "--version"], capture_output=True, text=True, check=True).stdout
