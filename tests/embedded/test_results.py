@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import attrs
 import pytest
 
 from pybuild import (
@@ -128,6 +129,13 @@ def test_every_value_has_a_text_and_an_html_form(base: State, warm_root: Path, t
         assert "<a>" not in value._repr_html_(), text  # type: ignore[attr-defined]
     assert json.loads(str(result.config))["os"] == "linux"
     assert f"<code>{host_platform()}</code>" == result.config.platform._repr_html_()
+
+
+def test_the_platform_of_a_result_whose_engine_keeps_the_files(warm_root: Path) -> None:
+    result = attrs.evolve(made(scratch().mkdir("/a"), warm_root), variants=())
+    assert result.for_platform(str(host_platform())) is result
+    with pytest.raises(ArgumentError, match="no result for linux/s390x"):
+        result.for_platform("linux/s390x")
 
 
 def test_the_result_of_any_state(base: State, warm_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
