@@ -78,6 +78,8 @@ class ImagePatch(Value):
     """What the calls that led here add to the history, oldest first."""
     epoch: int | None = None
     """When all of it is said to be made, in seconds since 1970: SOURCE_DATE_EPOCH; None leaves that to the build."""
+    platform: Platform | None = None
+    """What the image says that it is for, where a platform was asked for: a base may say something else."""
     base: ImageConfig | None = None
     """A frontend's image config, which the changes apply to instead of the inherited one; its history is complete."""
     base_steps: int = 0

@@ -44,6 +44,7 @@ _PLAIN = (
     "author",
     "args_escaped",
     "epoch",
+    "platform",
 )
 _LISTS = ("exposed_ports", "volumes")
 

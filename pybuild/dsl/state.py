@@ -28,7 +28,7 @@ from pybuild.dsl.inspection import Inspectable
 from pybuild.dsl.laststep import LastStep
 from pybuild.dsl.mount import Mount
 from pybuild.dsl.paths import PathRef, checked, join, rooted, slashed
-from pybuild.dsl.platforms import target_platform
+from pybuild.dsl.platforms import asked_platform, target_platform
 from pybuild.dsl.run import Run, make_run, run_metadata
 from pybuild.dsl.transfer import Sources, Word
 from pybuild.dsl.transfercalls import TransferCalls
@@ -278,6 +278,9 @@ class State(
             config = config.with_change("labels", dict(build.labels))
         if isinstance(build.epoch, int):
             config = config.with_change("epoch", build.epoch)
+        platform = asked_platform()
+        if platform is not None:
+            config = config.with_change("platform", platform)
         return self if config is self._config else State._make(self._head, config, self._platform, self._location)
 
     @property

@@ -22,7 +22,7 @@ from pybuild.llb.vertex import Edge, Graph
 from pybuild.llb.walk import origin
 from pybuild.oci.imageconfig import DEFAULT_PATH, ContainerConfig, History, ImageConfig, scratch_config, variables
 from pybuild.passes.resolve import shell_of
-from pybuild.platform import Platform
+from pybuild.platform import Platform, normalize
 from pybuild.protocols import ImagePatch, MetadataResolver
 from pybuild.request import HistoryStep
 
@@ -125,8 +125,32 @@ def apply_patch(base: ImageConfig, patch: ImagePatch) -> ImageConfig:
         changes["working_dir"] = clean(f"{config.working_dir or '/'}/{patch.working_dir}")
     if base.platform.os == "windows" and "working_dir" in changes:
         changes["working_dir"] = changes["working_dir"].replace("/", "\\")
-    author = base.author if patch.author is None else patch.author
-    return attrs.evolve(base, author=author, config=attrs.evolve(config, **changes), other=_with_exports(base, patch))
+    return attrs.evolve(
+        base,
+        author=base.author if patch.author is None else patch.author,
+        config=attrs.evolve(config, **changes),
+        platform=base.platform if patch.platform is None else _said_for(base.platform, patch.platform),
+        other=_with_exports(base, patch),
+    )
+
+
+def _said_for(own: Platform, asked: Platform) -> Platform:
+    """The platform in the config of an image that was asked for, as BuildKit's Dockerfile frontend has it.
+
+    Example:
+        >>> str(_said_for(Platform("linux", "arm64"), Platform("linux", "amd64")))
+        'linux/amd64'
+    """
+    same = (own.os, own.architecture) == (asked.os, asked.architecture)
+    return normalize(
+        Platform(
+            asked.os,
+            asked.architecture,
+            asked.variant or (own.variant if same else ""),
+            asked.os_version or (own.os_version if same else ""),
+            asked.os_features or own.os_features,
+        )
+    )
 
 
 def _with_exports(base: ImageConfig, patch: ImagePatch) -> tuple[tuple[str, str], ...]:

@@ -131,7 +131,7 @@ def _differences(
             Graph([result.head]), PassContext(platform=platform, resolver=FakeLookup(resolver, native)), (resolve,)
         )
         expected = marshal(solved, wire)
-        with context.looking_up(lookup), building_for(platform), running_on(native):
+        with context.looking_up(lookup), building_for(result.platform), running_on(native):
             state = _state(scratch, given)
             graph = run_passes(Graph([state.head]), PassContext(platform=platform, resolver=lookup))
             graph = substituted(graph, host.capabilities, lambda _: None)

@@ -3,8 +3,7 @@
 GAPS = {
     "add_mixed": "a git URL in ADD counts as a path that is used of the context",
     "from_empty_image_is_scratch": "an image without layers counts as scratch",
-    "from_platform_mismatch_warning": "an image of another platform than asked for",
-    "named_ctx_input": "a named context",
-    "named_ctx_input_metadata": "a named context",
-    "named_ctx_scratch": "a named context",
+    "named_ctx_input": "the result of another build, without the config of its image",
+    "named_ctx_input_metadata": "the result of another build, with a config of its own",
+    "named_ctx_scratch": "BuildKit leaves the architecture of the image empty",
 }

@@ -10,11 +10,14 @@ import pytest
 from pybuild import BuildOptions, State, cache, image, load_buildfile, scratch, source_date_epoch, target
 from pybuild.dsl import context
 from pybuild.dsl.buildoptions import building_with, from_frontend
+from pybuild.dsl.platforms import building_for
+from pybuild.engine.imageresult import apply_patch
 from pybuild.errors import ArgumentError, TargetError
 from pybuild.llb.meta import HostIP, NetMode, ProxyEnv, Ulimit
 from pybuild.llb.mounts import CacheMount, TmpfsMount
 from pybuild.llb.ops import ExecOp, FileOp, SourceOp
 from pybuild.llb.vertex import Edge, Graph, Vertex
+from pybuild.oci.imageconfig import scratch_config
 from pybuild.platform import Platform
 from pybuild.protocols import SourceMetadata
 
@@ -185,3 +188,15 @@ def test_from_flags() -> None:
 def test_wrong(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(ArgumentError, match=said):
         BuildOptions(**wrong)
+
+
+def test_the_platform_that_was_asked_for_is_that_of_the_image(tmp_path: Path) -> None:
+    (tmp_path / "Buildfile.py").write_text(
+        "from pybuild import image, target\n\n\n@target\ndef app():\n"
+        "    return image('alpine', platform='linux/arm64')\n"
+    )
+    buildfile = load_buildfile(tmp_path)
+    base = scratch_config(Platform("linux", "arm64"))
+    assert apply_patch(base, buildfile.state().patch).platform == base.platform
+    with building_for(Platform("linux", "arm", "v7")):
+        assert str(apply_patch(base, buildfile.state().patch).platform) == "linux/arm/v7"
