@@ -19,13 +19,16 @@ BUILDFILE = (
 
 
 def run(system: str, directory: Path, code: str) -> subprocess.CompletedProcess[str]:
-    """Run code in an interpreter that believes to be on `system` and has no modules that only Unix has."""
+    """Run code in an interpreter that believes to be on `system` and has no modules that only Unix has.
+
+    The standard library's own modules for the system are not here: `ssl`, which looks for them, is loaded before.
+    """
     hidden = "".join(f"sys.modules[{name!r}] = None; " for name in LINUX_ONLY)
     return subprocess.run(
         [
             sys.executable,
             "-c",
-            f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.platform = {system!r}; {hidden}\n{code}",
+            f"import ssl, sys; sys.path.insert(0, {str(ROOT)!r}); sys.platform = {system!r}; {hidden}\n{code}",
         ],
         cwd=directory,
         capture_output=True,
