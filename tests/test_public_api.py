@@ -72,7 +72,7 @@ def test_has_an_example(name: str) -> None:
 
 
 SIGNATURES = {
-    "image": "ref, *, platform=None, pull='default'",
+    "image": "ref, *, platform=None, pull=None",
     "scratch": "",
     "local": "path='.', *, include=(), exclude=(), ignore_file=None, name=None, shared_key='', split=False",
     "oci_layout": "path, ref, *, platform=None, name=None",
@@ -83,8 +83,8 @@ SIGNATURES = {
     "secret": "id, target=None, *, env=None, required=True, uid=0, gid=0, mode=256",
     "ssh": "id='', *, target=None, required=True, uid=0, gid=0, mode=384",
     "tmpfs": "target, *, size=None, readonly=False",
-    "target": "function=None, /, *, name=None, default=False, platforms=(), output=None",
-    "State.run": "self, command, *, env=None, workdir=None, user=None, mounts=(), network='sandbox', "
+    "target": "function=None, /, *, name=None, default=False, platforms=(), output=None, options=BuildOptions()",
+    "State.run": "self, command, *, env=None, workdir=None, user=None, mounts=(), network=None, "
     "security='sandbox', shell=True, name=None, use_cache=True, valid_exit_codes=(0,), memory=None, cpus=None, "
     "timeout=None, devices=()",
     "State.call": "self, function, /, *args, **kwargs",

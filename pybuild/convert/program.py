@@ -164,6 +164,7 @@ class _Program:
             return
         self._start(number, planned, base)
         brought = stage.lines.via
+        waiting = "what ONBUILD of the image says" if self._lookups.triggers(number) else ""
         for command in self._commands(number, planned):
             try:
                 calls = self._calls(number, planned, command)
@@ -173,6 +174,9 @@ class _Program:
             if calls and via not in (None, brought, stage.lines.via):
                 calls[0].comments = [*self._brought_in(via), *calls[0].comments]
             brought = via if calls else brought
+            if calls and waiting:
+                calls[0].comments = [waiting, *calls[0].comments]
+                waiting = ""
             function.calls += calls
         function.calls += self._exports(stage)
         if function.uses_base:

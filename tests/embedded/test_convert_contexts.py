@@ -120,7 +120,7 @@ def test_triggers_of_a_base_are_written_out(warm_root: Path, place: Path) -> Non
     given = ["--build-context", "tool=oci-layout://layout", "app"]
     convert(warm_root, place, *given)
     text = (place / "app" / "Buildfile.py").read_text()
-    assert '.copy("a.txt", "/src/")' in text
+    assert '# what ONBUILD of the image says\n        .copy("a.txt", "/src/")' in text
     assert 'B="1"' in text
     assert definition(warm_root, place, "-f", "app/Buildfile.py") == definition(
         warm_root, place, "-f", "app/Dockerfile", *given
