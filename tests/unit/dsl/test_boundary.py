@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
-from pybuild._boundary import describe, public, trim
+from pybuild._boundary import called_like, describe, public, trim
 from pybuild.errors import ArgumentError, DefinitionError
 
 
@@ -89,3 +90,19 @@ def test_arguments_that_are_passed_on_need_no_typeguard() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_two_entrances_with_the_parameters_of_one() -> None:
+    def numbers(one: int, *, two: int = 2) -> list[int]:
+        return [one, two]
+
+    @called_like(numbers)
+    def total(*arguments: Any, **options: Any) -> int:
+        return sum(numbers(*arguments, **options))
+
+    assert total(1, two=3) == 4
+    assert str(inspect.signature(total)) == "(one: 'int', *, two: 'int' = 2) -> 'int'"
+    for wrong in (lambda: total("1"), lambda: total(), lambda: total(1, three=3)):  # type: ignore[arg-type,call-arg]
+        with pytest.raises(ArgumentError, match=r"^(test_\S*\.)?.*total\(\)") as caught:
+            wrong()
+        assert caught.value.locations[0].file == __file__
