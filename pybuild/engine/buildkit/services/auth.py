@@ -10,18 +10,17 @@ from __future__ import annotations
 import hmac
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from pybuild.engine.buildkit.pb import auth_pb2 as pb
 from pybuild.engine.buildkit.services.tokenseed import TokenSeeds
 from pybuild.errors import PybuildError
 from pybuild.protocols import Refused, RpcHandler
 from pybuild.registry.dockerconfig import TOKEN_USER, config_path
+from pybuild.registry.hosts import DEFAULT_ENDPOINT
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-_HUB: Final = "registry-1.docker.io"
 
 
 class Auth:
@@ -101,4 +100,4 @@ class Auth:
 
 def _domain(host: str) -> str:
     """A registry's name in references, of the host that serves it."""
-    return "docker.io" if host == _HUB else host
+    return "docker.io" if host == DEFAULT_ENDPOINT else host
