@@ -74,7 +74,7 @@ def test_has_an_example(name: str) -> None:
 SIGNATURES = {
     "image": "ref, *, platform=None, pull=None",
     "scratch": "",
-    "local": "path='.', *, include=(), exclude=(), ignore_file=None, name=None, shared_key='', split=False",
+    "local": "path='.', *, include=(), exclude=(), follow=(), ignore_file=None, name=None, shared_key='', split=False",
     "oci_layout": "path, ref, *, platform=None, name=None",
     "merge": "*states",
     "diff": "lower, upper",

@@ -12,13 +12,15 @@ from typing import Final
 import attrs
 
 from pybuild.convert.around import Around
-from pybuild.convert.imageconfig import config_calls
+from pybuild.convert.imageconfig import config_call
 from pybuild.convert.layout import Call, call_lines, chained
 from pybuild.convert.literals import literal
 from pybuild.convert.names import Names, identifier
 from pybuild.convert.texts import Texts
 from pybuild.errors import ConvertError, FrontendError
 from pybuild.frontend.dockerfile.lower import platforms
+from pybuild.frontend.dockerfile.lower.bases import follow_paths
+from pybuild.frontend.dockerfile.lower.image import Image
 from pybuild.frontend.dockerfile.lower.namedcontext import NamedContext, find_context
 from pybuild.frontend.dockerfile.lower.references import parse_named
 from pybuild.frontend.dockerfile.lower.standins import SCHEME as STAGE
@@ -150,11 +152,13 @@ class WrittenContexts:
 
     def _directory(self, around: Around) -> tuple[Call, tuple[Call, ...]] | None:
         path = around.directories.get(_MAIN, ".")
-        if path == "." and not around.ignore_file:
+        followed = _followed(around)
+        if path == "." and not around.ignore_file and not followed:
             return None
         self._texts.helpers.add("local")
         call = Call("local", [literal(path)])
         call.add("name", literal(_MAIN) if path != "." else None)
+        call.add("follow", f"[{', '.join(map(literal, followed))}]" if followed else None)
         call.add("ignore_file", literal(around.ignore_file) if around.ignore_file else None)
         return call, ()
 
@@ -278,5 +282,18 @@ class WrittenContexts:
         assert isinstance(op, SourceOp)
         familiar = parse_named(op.reference).familiar.removesuffix(":latest")
         self._texts.helpers.add("image")
-        calls = () if config is None else tuple(config_calls(config))
-        return Call("image", [literal(familiar)]), calls
+        # BuildKit takes the files alone of a result that says nothing of itself.
+        call = config_call(config or Image.empty(around.platform), around.platform)
+        return Call("image", [literal(familiar)]), (call,)
+
+
+def _followed(around: Around) -> list[str]:
+    """The paths that steps use of the context, where an ADD names a repository as `git@...`: BuildKit counts that, too.
+
+    None where it does not, as a Buildfile's steps are then found to use the same.
+    """
+    if b"git@" not in around.build.text.data:
+        return []
+    stages = around.build.lowered(around.asked_for).scope.stages.all
+    used = {path for stage in stages for path in stage.context_paths}
+    return follow_paths(used) if any(parse_git_ref(path.lstrip("/")) for path in used) else []

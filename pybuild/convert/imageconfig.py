@@ -1,53 +1,44 @@
-"""An image config as the calls that set it, for what a Buildfile starts with."""
+"""An image config as the call that sets it, for what a Buildfile starts with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Mapping
+from typing import Any, cast
 
-from pybuild.convert.function import keyword_arguments
 from pybuild.convert.layout import Call
 from pybuild.convert.literals import literal
 from pybuild.frontend.dockerfile.instructions import HealthTest
 from pybuild.frontend.dockerfile.lower.gojson import duration
 from pybuild.frontend.dockerfile.lower.image import Image
-from pybuild.oci.imageconfig import DEFAULT_PATH, Healthcheck
+from pybuild.oci.imageconfig import Healthcheck
+from pybuild.platform import Platform
 
 
-def config_calls(config: Image) -> list[Call]:
-    """The calls that set what a config says, without an entry in the history; none for one that says nothing.
+def config_call(config: Image, platform: Platform | None = None) -> Call:
+    """The call that sets a config; what it says of the platform only where that is not the build's.
 
     Example:
         >>> from pybuild.frontend.dockerfile.lower.image import Image
-        >>> [call.line for call in config_calls(Image(env=["A=1"], user="me"))]
-        ['env(A="1")', 'user("me")', 'without_history()']
+        >>> config_call(Image(os="linux", env=["A=1"], user="me"), Platform("linux", "amd64")).line
+        'image_config({"architecture": "", "os": "linux", "config": {"User": "me", "Env": ["A=1"]}})'
     """
-    calls = list(_calls(config))
-    return [*calls, Call("without_history")] if calls else []
+    document: dict[str, object] = json.loads(config.text())
+    for name in ("rootfs", "history", "created"):
+        document.pop(name, None)
+    if config.platform == platform:
+        for name in ("architecture", "os", "variant", "os.version", "os.features"):
+            document.pop(name, None)
+    return Call("image_config", [_code(document)])
 
 
-def _calls(config: Image) -> Iterator[Call]:
-    variables = [(name, literal(value)) for name, _, value in (item.partition("=") for item in config.env)]
-    if variables and config.env != [f"PATH={DEFAULT_PATH}"]:
-        yield Call("env", list(keyword_arguments(variables)))
-    if config.working_dir:
-        yield Call("workdir", [literal(config.working_dir)])
-    if config.user:
-        yield Call("user", [literal(config.user)])
-    if config.labels:
-        yield Call("label", list(keyword_arguments((name, literal(text)) for name, text in config.labels.items())))
-    for name, words in (
-        ("shell", config.shell),
-        ("entrypoint", config.entrypoint),
-        ("cmd", config.cmd),
-        ("volume", list(config.volumes or ())),
-        ("expose", list(config.exposed_ports or ())),
-    ):
-        if words:
-            yield Call(name, [literal(word) for word in words])
-    if config.stop_signal:
-        yield Call("stop_signal", [literal(config.stop_signal)])
-    if config.healthcheck is not None and config.healthcheck.test:
-        yield healthcheck_call(config.healthcheck)
+def _code(value: object) -> str:
+    if isinstance(value, Mapping):
+        items = cast("Mapping[str, Any]", value).items()
+        return "{" + ", ".join(f"{literal(name)}: {_code(item)}" for name, item in items) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_code, cast("list[object]", value))) + "]"
+    return literal(value) if isinstance(value, str) else repr(value)
 
 
 def healthcheck_call(health: HealthTest | Healthcheck) -> Call:

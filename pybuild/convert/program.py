@@ -12,6 +12,7 @@ from pybuild.convert.arguments import arguments_of, given_arguments
 from pybuild.convert.around import Around, Lookups
 from pybuild.convert.contexts import WrittenContexts
 from pybuild.convert.function import DEFAULT_PATH, Function
+from pybuild.convert.imageconfig import config_call
 from pybuild.convert.instructions import calls_of
 from pybuild.convert.layout import Call, call_lines, docstring, imports, line_of, returned, signature
 from pybuild.convert.literals import literal
@@ -25,6 +26,7 @@ from pybuild.frontend.dockerfile.includes import directory_library
 from pybuild.frontend.dockerfile.instructions import Command, Copy, Onbuild, Run, Stage
 from pybuild.frontend.dockerfile.lines import Lines
 from pybuild.frontend.dockerfile.lower import platforms
+from pybuild.frontend.dockerfile.lower.image import Image
 from pybuild.frontend.dockerfile.lower.paths import working_dir
 from pybuild.frontend.dockerfile.lower.values import stage_index
 from pybuild.frontend.dockerfile.shellwords import Lexer
@@ -223,10 +225,22 @@ class _Program:
             context = self._contexts.named(self._actual(stage.base), platform, asked)
         if context is not None:
             function.first = context
-        else:
+        elif not self._start_empty(number, function, base):
             self._texts.helpers.add("image")
             function.first = Call("image", [self._texts.code(base)]).add("platform", asked or None)
         self._add_config(number, function)
+
+    def _start_empty(self, number: int, function: Function, base: str) -> bool:
+        """Whether the image has no layers: it is an empty file system with the image's config."""
+        image = self._lookups.base(number)
+        if self._around is None or image is None or not image.is_empty:
+            return False
+        self._texts.helpers.add("scratch")
+        function.first = Call("scratch")
+        call = config_call(image, self._around.platform)
+        call.comments.append(f"{base} has no layers")
+        function.calls.append(call)
+        return True
 
     def _replace(self, planned: _Planned) -> bool:
         """Whether a context stands for a whole stage, which then is all that its function returns."""
@@ -235,6 +249,8 @@ class _Program:
         if context is None:
             return False
         planned.function.first = context
+        if context == Call("scratch"):  # of which BuildKit says nothing, not even what it is for
+            planned.function.calls.append(config_call(Image(os="linux")))
         return True
 
     def _add_config(self, number: int, function: Function) -> None:

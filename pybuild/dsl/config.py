@@ -16,6 +16,7 @@ from pybuild.dsl import context
 from pybuild.dsl.history import action_step
 from pybuild.dsl.paths import join
 from pybuild.llb.files import FileAction
+from pybuild.oci.imageconfig import variables
 from pybuild.protocols import ImagePatch
 from pybuild.request import HistoryStep
 from pybuild.values import Value
@@ -98,8 +99,13 @@ class Config:
         self._history = history
         self._stage = context.stage_name()
 
-    def with_change(self, member: str, value: object, step: HistoryStep | None = None) -> Config:
-        """One more change on top, with what it adds to the history; that of `history` is to keep layers alone."""
+    def with_change(self, member: str, value: Any, step: HistoryStep | None = None) -> Config:
+        """One more change on top, with what it adds to the history; that of `history` is to keep layers alone.
+
+        `image_config` takes the place of all changes so far and of what is inherited.
+        """
+        if member == "image_config":
+            return Config(None, None, started(ImagePatch(base=value)), _of_layers(self._history))
         if member == "history":
             return Config(self, None, history=_of_layers(self._history))
         return Config(self, (member, value), history=self._history if step is None else (self._history, step))
@@ -150,6 +156,20 @@ class Config:
 
     def __reduce__(self) -> tuple[object, ...]:
         return Config, (None, None, attrs.evolve(self.folded, patch=self.patch))
+
+
+def started(patch: ImagePatch) -> Folded:
+    """What later steps find that start from the image config `patch.base`."""
+    assert patch.base is not None
+    config = patch.base.config
+    inherited = attrs.evolve(
+        patch,
+        env=tuple(variables(config.env).items()),
+        working_dir=config.working_dir or None,
+        user=config.user or None,
+        shell=config.shell or None,
+    )
+    return Folded(inherited, kept=inherited.env)
 
 
 def _of_layers(history: History) -> History:
@@ -243,13 +263,19 @@ class _Changes:
             given = {name: text for name, text in value.items() if text is not None and name not in NOT_VARIABLES}
             _assign(self._late, given)
         elif member == "working_dir":
-            self._plain[member] = value if value.startswith("/") else join(self._plain[member], value)
+            self._plain[member] = value if value.startswith("/") else join(self._directory, value)
         elif member in ("on_build", "exports"):
             self._plain[member] = (*self._plain[member], *value)
         elif member in ("cmd", "entrypoint"):
             self._set_process(member, *value)
         else:
             self._plain[member] = value
+
+    @property
+    def _directory(self) -> str | None:
+        """Where relative directories start; None where only the image knows."""
+        found: str | None = self._plain["working_dir"]
+        return "/" if found is None and self._base.patch.base is not None else found
 
     def _set_process(self, member: str, words: tuple[str, ...], wants_shell: bool) -> None:
         self._plain[member] = words

@@ -234,6 +234,25 @@ class Configurable(ABC, Generic[Made]):
         return self._with("healthcheck", check)
 
     @public
+    def image_config(self, config: Mapping[str, object]) -> Made:
+        """Replace the image config: nothing of what was set so far, or of the image below, is inherited any more.
+
+        Args:
+            config: as the OCI image specification has it; the platform is that of the build where it names none.
+                `rootfs` and `history` are what the layers make them.
+
+        Raises:
+            DefinitionError: a member has the wrong type.
+
+        Example:
+            >>> from pybuild import image
+            >>> state = image("alpine").image_config({"config": {"Env": ["LANG=C"], "WorkingDir": "/srv"}})
+            >>> state.run("pwd"), state.getenv("LANG")
+            (<ExecState pwd>, 'C')
+        """
+        return self._with("image_config", imageconfig.given(config))
+
+    @public
     def without_history(self) -> Made:
         """Leave what was set so far out of the image's history, as if the image had it from its base.
 

@@ -113,12 +113,12 @@ def make_directory(path: str, workdir: str | None, *, mode: int, parents: bool, 
 
 
 def make_workdir(directory: str, user: str | None, epoch: object) -> MkdirAction:
-    """The action of `State.workdir` with `create`: for `user`, None for that of the image; as old as the build."""
+    """The action of `State.workdir` with `create`: for `user` ("" root, None the image's); as old as the build."""
     return MkdirAction(
         path=join(None, directory),
         mode=0o755,
         make_parents=True,
-        owner=parse_owner(user),
+        owner=parse_owner(user or None),
         inherit_owner=user is None,
         timestamp=epoch * _SECOND if isinstance(epoch, int) else UNSET_TIME,
     )

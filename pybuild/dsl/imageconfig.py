@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pybuild.dsl.sizes import seconds
 from pybuild.errors import ArgumentError
-from pybuild.oci.imageconfig import Healthcheck
+from pybuild.oci.imageconfig import Healthcheck, ImageConfig, parse_image_config
 
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 _SIGNAL = re.compile(r"(?:SIG)?[A-Z][A-Z0-9]*(?:[+-]\d+)?|\d{1,2}")
 _MAX_PORT = 65535
 _NANOSECONDS = 1_000_000_000
+
+
+def given(config: Mapping[str, object]) -> ImageConfig:
+    """An image config as users write it: for the platform of the build where it names none, and of no layers.
+
+    Raises:
+        DefinitionError: a member has the wrong type.
+    """
+    import json
+
+    from pybuild.dsl.platforms import target_platform
+
+    platform = target_platform()
+    parts = {"os": platform.os, "architecture": platform.architecture, "variant": platform.variant}
+    named = {} if "architecture" in config else {name: text for name, text in parts.items() if text}
+    try:
+        text = json.dumps({**named, **config, "rootfs": {"type": "layers", "diff_ids": []}, "history": []})
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"image_config(): {error}") from None
+    return parse_image_config(text.encode())
 
 
 def port_names(ports: Iterable[int | str]) -> list[str]:

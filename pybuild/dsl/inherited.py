@@ -5,6 +5,8 @@ Images are looked up through the resolver of the block (`context.looking_up`), o
 
 from __future__ import annotations
 
+import attrs
+
 from pybuild.dsl import context
 from pybuild.dsl.platforms import target_platform
 from pybuild.llb.ops import SourceOp
@@ -15,26 +17,38 @@ from pybuild.platform import Platform
 from pybuild.protocols import MetadataResolver
 
 
-def inherited_variables(head: Edge | None, platform: Platform | None) -> dict[str, str]:
-    """The variables of the image that a state descends from; those of an empty file system where there is none.
+@attrs.frozen
+class Inherited:
+    """What a definition may ask of an image config."""
+
+    config: ImageConfig
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The variables that steps start with."""
+        found = self.config.environment()
+        if self.config.platform.os != "windows":
+            found.setdefault("PATH", DEFAULT_PATH)
+        return found
+
+    @property
+    def directory(self) -> str:
+        """Where steps start."""
+        return self.config.config.working_dir or "/"
+
+
+def inherited(head: Edge | None, platform: Platform | None, known: ImageConfig | None = None) -> Inherited:
+    """What a state inherits: from the image that it descends from, or from an empty file system.
+
+    Args:
+        head: the state's file system.
+        platform: what it is for; None is that of the build.
+        known: the config that the state has instead.
 
     Raises:
         SourceFetchError: the image cannot be looked up.
     """
-    config = _config(head, platform)
-    found = config.environment()
-    if config.platform.os != "windows":
-        found.setdefault("PATH", DEFAULT_PATH)
-    return found
-
-
-def inherited_directory(head: Edge | None, platform: Platform | None) -> str:
-    """The working directory of the image that a state descends from.
-
-    Raises:
-        SourceFetchError: the image cannot be looked up.
-    """
-    return _config(head, platform).config.working_dir or "/"
+    return Inherited(_config(head, platform) if known is None else known)
 
 
 def _config(head: Edge | None, platform: Platform | None) -> ImageConfig:

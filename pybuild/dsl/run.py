@@ -19,7 +19,7 @@ from pybuild.dsl.checks import check_variable
 from pybuild.dsl.config import Folded
 from pybuild.dsl.documents import Document
 from pybuild.dsl.history import run_step
-from pybuild.dsl.inherited import inherited_directory
+from pybuild.dsl.inherited import inherited
 from pybuild.dsl.mount import SSH_TARGET, Mount
 from pybuild.dsl.paths import checked, join
 from pybuild.dsl.sizes import size_in_bytes
@@ -38,6 +38,7 @@ from pybuild.llb.meta import (
 )
 from pybuild.llb.vertex import Edge, Vertex
 from pybuild.location import Location
+from pybuild.passes.resolve import complete_meta
 from pybuild.platform import Platform
 from pybuild.request import HistoryStep
 
@@ -101,7 +102,7 @@ class Run:
         """Where a relative target starts; the image is asked where the definition does not say."""
         if self.meta.cwd.startswith("/") or mount.target is None or mount.target.startswith("/"):
             return self.meta.cwd
-        return join(inherited_directory(self.base, self.platform), self.meta.cwd)
+        return join(inherited(self.base, self.platform).directory, self.meta.cwd)
 
     def _meta_with_agent(self, placed: Sequence[tuple[mounts.Mount, Edge | None]]) -> ExecMeta:
         first = next((spec for spec, _ in placed if isinstance(spec, mounts.SshMount)), None)
@@ -186,6 +187,8 @@ def make_run(
         valid_exit_codes=() if codes == (0,) else codes,
         inherit=Inherit(shell=by_shell, early=len(config.early), kept=len(config.kept)),
     )
+    if patch.base is not None and meta.inherit is not None:
+        meta = complete_meta(meta, meta.inherit, patch.base)
     return Run(
         base=base,
         meta=meta,

@@ -75,6 +75,7 @@ def local(
     *,
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
+    follow: Sequence[str] = (),
     ignore_file: StrPath | None = None,
     name: str | None = None,
     shared_key: str = "",
@@ -87,6 +88,7 @@ def local(
             directory).
         include: patterns; only what matches is sent.
         exclude: patterns of what is not sent, with the syntax of `.dockerignore`.
+        follow: paths; only those are sent, and what links in them lead to. By default those that steps use.
         ignore_file: a file with such patterns, which count where `exclude` is not given; a relative path starts in the
             directory. When it does not exist, nothing is left out. The directory of the Buildfile has `.dockerignore`.
         name: what the graph calls it instead of its relative path. `context` is what plain paths in `copy` refer to.
@@ -114,6 +116,8 @@ def local(
         attrs["local.includepattern"] = go_json(include)
     if exclude:
         attrs["local.excludepatterns"] = go_json(exclude)
+    if follow:
+        attrs["local.followpaths"] = go_json(follow)
     if shared_key:
         attrs["local.sharedkeyhint"] = shared_key.replace("{path}", str(directory.resolve()))
     return _source(f"local://{label}", attrs, capture(), directory=directory, split_uses=split)

@@ -19,11 +19,11 @@ from pybuild.digest import Digest, digest_of
 from pybuild.dsl import fileops, history, imageconfig, transfer
 from pybuild.dsl.buildable import Buildable
 from pybuild.dsl.buildoptions import BuildOptions, options
-from pybuild.dsl.config import EMPTY, Config, Folded, Step
+from pybuild.dsl.config import EMPTY, Config, Step, started
 from pybuild.dsl.configurable import Configurable
 from pybuild.dsl.documents import Document
 from pybuild.dsl.filecalls import FileCalls
-from pybuild.dsl.inherited import inherited_directory, inherited_variables
+from pybuild.dsl.inherited import inherited
 from pybuild.dsl.inspection import Inspectable
 from pybuild.dsl.laststep import LastStep
 from pybuild.dsl.mount import Mount
@@ -93,19 +93,9 @@ class State(
     @classmethod
     def of_frontend(cls, head: Edge | None, patch: ImagePatch, platform: Platform | None) -> State:
         """What a frontend made: its graph, and an image config (`patch.base`) that later steps inherit from."""
-        base = patch.base
-        if base is None:
+        if patch.base is None:
             raise ArgumentError("a frontend's result has an image config")
-        config = base.config
-        variables = [item.partition("=") for item in config.env]
-        inherited = attrs.evolve(
-            patch,
-            env=tuple((name, value) for name, _, value in variables),
-            working_dir=config.working_dir or None,
-            user=config.user or None,
-            shell=config.shell or None,
-        )
-        return State._make(head, Config(None, None, Folded(inherited, late=inherited.env)), platform, capture())
+        return State._make(head, Config(None, None, started(patch)), platform, capture())
 
     def _on(self, head: Edge | None, location: Location, step: Step | None = None) -> State:
         config = self._config if step is None else self._config.with_step(step)
@@ -229,12 +219,13 @@ class State(
         changed = self._config.with_change("working_dir", checked(path, "workdir(): path", empty=True))
         directory = changed.folded.patch.working_dir or "/"
         if create and directory.startswith("."):  # it may be the root, which is not made
-            directory = join(inherited_directory(self._head, self._platform), directory)
+            directory = join(inherited(self._head, self._platform, self._settings.base).directory, directory)
         step = history.workdir_step(directory, layer=create and directory != "/")
         state = State._make(self._head, self._config.with_change("working_dir", path, step), self._platform, location)
         if not step.layer:
             return state
-        action = fileops.make_workdir(directory, self._settings.user, options().epoch)
+        user = self._settings.user or ("" if self._settings.base is not None else None)
+        action = fileops.make_workdir(directory, user, options().epoch)
         return state._on(fileops.vertex(self._head, [(action, None)], location), location)
 
     @overload
@@ -263,7 +254,7 @@ class State(
         known = self._config.folded.variables
         if name in known:
             return known[name]
-        return inherited_variables(self._head, self._platform).get(name, default)
+        return inherited(self._head, self._platform, self._settings.base).variables.get(name, default)
 
     def _transferred(self, word: Word, source: Sources, dest: str, options: transfer.Options, *, link: bool) -> State:
         location = capture()
@@ -289,7 +280,7 @@ class State(
 
     @property
     def _workdir(self) -> str | None:
-        return self._settings.working_dir
+        return self._settings.working_dir or (None if self._settings.base is None else "/")
 
     @property
     def _settings(self) -> ImagePatch:

@@ -81,14 +81,14 @@ def test_features(verify: Verify, target: str) -> None:
 
 
 OPERATIONS = {
-    State: "add arg author call cmd copy entrypoint env expose healthcheck key label mkdir named onbuild path pipe "
-    "remove run shell stop_signal symlink ttl user volume without_history workdir write",
+    State: "add arg author call cmd copy entrypoint env export expose healthcheck image_config key label mkdir named "
+    "onbuild path pipe remove run shell stop_signal symlink ttl user volume without_history workdir write",
     pybuild: "bind cache diff dockerfile git http image local merge oci_layout scratch secret ssh tmpfs",
 }
 NO_OPERATION = {
     State: "build definition digest explain fs getenv graph head location of_frontend patch platform result visualize",
-    pybuild: "abuild build build_platform connect document embedded expand load_buildfile mount target target_platform "
-    "to_dir to_docker to_image to_none to_oci to_registry to_tar",
+    pybuild: "abuild build build_platform connect document embedded expand load_buildfile mount source_date_epoch "
+    "target target_platform to_dir to_docker to_image to_none to_oci to_registry to_tar",
 }
 ELSEWHERE = {
     "git.ssh, git.known_hosts": "tests/embedded: a server behind ssh",

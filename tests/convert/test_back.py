@@ -18,7 +18,6 @@ from pybuild.frontend.dockerfile.dialect import Dialect
 from pybuild.frontend.dockerfile.frontend import DockerfileBuild
 from pybuild.llb.marshal import MarshalOptions, marshal
 from tests.convert.cases import FakeLookup
-from tests.convert.gaps import GAPS
 from tests.convert.test_vectors import NAMES
 from tests.wire.dockerfiles import FakeHost
 from tests.wire.test_dockerfile_vectors import CAPS, CASES, RESOLVER
@@ -30,6 +29,7 @@ DIFFERENT = {
 }
 #: Cases that have no equivalent.
 REFUSED = {
+    "add_mixed",
     "add_link_http",
     "copy_from_scratch",
     "copy_heredoc",
@@ -47,7 +47,7 @@ def case_of(name: str) -> dict[str, object]:
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
-PLAIN = [name for name in NAMES if name not in GAPS and not any(key in case_of(name) for key in CONDITIONS)]
+PLAIN = [name for name in NAMES if not any(key in case_of(name) for key in CONDITIONS)]
 
 
 def written(name: str, directory: Path) -> Written:

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.convert.cases import differences
-from tests.convert.gaps import GAPS
 from tests.wire.test_dockerfile_vectors import CAPS, CASES, RESOLVER
 
 
@@ -21,17 +20,12 @@ NAMES = [path.name for path in CASES if lowers(path)]
 
 def test_there_are_all_cases() -> None:
     assert len(NAMES) == 278
-    assert set(GAPS) <= set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_same_image(name: str, tmp_path: Path) -> None:
     directory = CASES[0].parent / name
-    found = differences(directory, tmp_path, RESOLVER, CAPS)
-    if name in GAPS:
-        assert found, f"{name} is the same by now: take it out of the gaps"
-    else:
-        assert found == []
+    assert differences(directory, tmp_path, RESOLVER, CAPS) == []
 
 
 def arguments_of(name: str) -> list[str]:
@@ -47,7 +41,7 @@ FOR_CONVERT = {
 }
 #: The date is that of a context.
 DATED_BY_CONTEXT = {"opt_sde_http_context", "opt_sde_named_context", "opt_source_date_epoch_git_context"}
-GIVEN = [name for name in NAMES if name not in {*GAPS, *DATED_BY_CONTEXT} and arguments_of(name)]
+GIVEN = [name for name in NAMES if name not in DATED_BY_CONTEXT and arguments_of(name)]
 
 
 @pytest.mark.parametrize("name", [name for name in GIVEN if not FOR_CONVERT & set(arguments_of(name))])

@@ -120,6 +120,8 @@ class _Program:
     def _config(self, now: Situation) -> Iterator[str]:
         """What the image gets beside its layers."""
         patch = self._patch
+        if patch.base is not None and not patch.base.history:  # a frontend's has one
+            raise NoEquivalent("an image config in place of that of the base: .image_config()")
         if patch.shell is not None and patch.shell != now.shell:
             yield f"SHELL {json.dumps(list(patch.shell))}"
         yield from self._translator.variables(dict(patch.env), now)

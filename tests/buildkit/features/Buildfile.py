@@ -303,6 +303,7 @@ def selections() -> State:
         scratch()
         .copy(local("tree", include=["sub/**", "a.txt"]), "/included/")
         .copy(local("tree", exclude=["sub"]), "/excluded/")
+        .copy(local("tree", follow=["a.txt"]), "/followed/")
         .copy(local("tree", ignore_file="tree.ignore"), "/ignored/")
         .copy(local("tree", name="named", shared_key="mine"), "/named/")
         .copy(local("tree", split=True), "/split/")
@@ -319,6 +320,7 @@ def told_what_to_do() -> State:
         .workdir("/made/by/workdir", create=True)
         .author("somebody")
         .onbuild("RUN true", "COPY . /src")
+        .export("CMD a-stage")
         .pipe(lambda state: state.label(piped="yes"))
         .run("echo keyed > /keyed", use_cache=True, name="a name of its own")
         .key(extra=3)
@@ -330,6 +332,17 @@ def told_what_to_do() -> State:
         .cmd("app --help", shell=True)
         .healthcheck("true", interval="5s", timeout=3, start_period="1m", start_interval=2, retries=3)
         .named("the last one")
+    )
+
+
+@target
+def configured_anew() -> State:
+    """An image config in place of what was set and inherited."""
+    return (
+        base.env(GONE="1")
+        .workdir("/gone")
+        .image_config({"config": {"Env": ["A=b"], "WorkingDir": "/srv", "User": "1:1", "Cmd": ["x"]}})
+        .run('echo "$A ${GONE-gone} $PWD $(id -u)" > /tmp/o')
     )
 
 

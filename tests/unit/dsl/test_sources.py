@@ -86,6 +86,13 @@ def test_an_ignore_file_says_what_is_left_out(tmp_path: Path, monkeypatch: pytes
     assert dict(op(local(ignore_file="web.dockerignore")).attrs)[excluded] == '["web"]'
 
 
+def test_what_is_followed_is_as_it_is_given() -> None:
+    state = scratch().copy(local("d", follow=["b", "a/*"]).path("b"), "/")
+    graph = run_passes(state.graph(), PassContext(platform=Platform("linux", "amd64")))
+    sources = [vertex.op for vertex in graph.vertices if isinstance(vertex.op, SourceOp)]
+    assert [dict(source.attrs)["local.followpaths"] for source in sources] == ['["b","a/*"]']
+
+
 def test_a_directory_can_have_a_key_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     hint = dict(op(local("extra", shared_key="context:extra-{path}")).attrs)["local.sharedkeyhint"]

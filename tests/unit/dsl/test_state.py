@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import sys
+from typing import ClassVar
 
 import pytest
 
@@ -14,6 +15,7 @@ from pybuild.errors import ArgumentError, DefinitionError
 from pybuild.llb.files import CopyAction, MkdirAction, MkfileAction, RmAction, SymlinkAction, UserName
 from pybuild.llb.meta import Inherit, NetMode, SecurityMode
 from pybuild.llb.ops import DiffOp, ExecOp, FileOp, MergeOp, SourceOp
+from pybuild.oci.imageconfig import DEFAULT_PATH
 from pybuild.platform import Platform
 
 
@@ -420,3 +422,35 @@ def test_paths_of_windows() -> None:
         "/data/",
     ]
     assert image("alpine").workdir("C:\\app").patch.working_dir == "C:\\app"
+
+
+class TestImageConfig:
+    CONFIG: ClassVar[dict[str, object]] = {
+        "config": {"Env": ["A=b", "C=d"], "WorkingDir": "/srv", "User": "app", "Shell": ["/bin/bash", "-c"]}
+    }
+
+    def test_nothing_is_inherited_any_more(self) -> None:
+        state = image("alpine").env(GONE="1").user("me").image_config(self.CONFIG)
+        meta = exec_op(state.env(C="e").run("make")).meta
+        assert (meta.args, meta.cwd, meta.user, meta.inherit) == (("/bin/bash", "-c", "make"), "/srv", "app", None)
+        assert meta.env == ("A=b", f"PATH={DEFAULT_PATH}", "C=e")
+        assert (state.getenv("A"), state.getenv("GONE"), state.getenv("PATH")) == ("b", "", DEFAULT_PATH)
+        (made,) = actions(image("alpine").image_config({}).workdir("x", create=True))
+        assert isinstance(made, MkdirAction)
+        assert (made.path, made.owner, made.inherit_owner) == ("/x", None, False)
+
+    def test_the_platform_is_that_of_the_build_unless_it_is_given(self) -> None:
+        with building_for(Platform("linux", "riscv64")):
+            made = [scratch().image_config(each).patch.base for each in ({}, {"architecture": "s390x", "os": "linux"})]
+        assert [str(each.platform) for each in made if each is not None] == ["linux/riscv64", "linux/s390x"]
+
+    def test_layers_keep_their_history_and_the_rest_goes(self) -> None:
+        state = scratch().write("/a", "a").env(A="1").image_config({"history": [{"created_by": "x"}]}).user("me")
+        assert [step.text for step in state.patch.steps][1:] == ["USER me"]
+        assert state.patch.base is not None
+        assert state.patch.base.history == ()
+
+    @pytest.mark.parametrize("config", [{"config": {"Env": 3}}, {"config": []}, {"os": object()}])
+    def test_wrong(self, config: dict[str, object]) -> None:
+        with pytest.raises(DefinitionError):
+            scratch().image_config(config)

@@ -145,7 +145,7 @@ def _take_image(scope: Scope, stage: StageState, reference: Named, written: str,
     stage.base_name = str(reference)
     stage.image = config
     stage.platform = platform
-    stage.state = State() if _is_empty(config) else _image_state(scope, stage, written, platform)
+    stage.state = State() if config.is_empty else _image_state(scope, stage, written, platform)
 
 
 def _look_up(scope: Scope, stage: StageState, written: str, platform: Platform) -> FrontendImage:
@@ -185,11 +185,6 @@ def _image_state(scope: Scope, stage: StageState, written: str, platform: Platfo
 def _from_name(scope: Scope, stage: StageState, platform: Platform) -> str:
     text = f"FROM {stage.base_name}"
     return step_name(stage, text, with_platform=scope.options.multi_platform, platform=platform, env={})
-
-
-def _is_empty(config: Image) -> bool:
-    """Whether an image has no layer; of schema 1 images only the history tells."""
-    return not config.diff_ids and all(entry.empty_layer for entry in config.history)
 
 
 def _detected(config: Image, target: Platform, supported: tuple[Platform, ...]) -> Platform:

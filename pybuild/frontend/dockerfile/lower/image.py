@@ -82,6 +82,11 @@ class Image:
         """The platform that the document names."""
         return Platform(self.os, self.architecture, self.variant, self.os_version, tuple(self.os_features or ()))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the image has no layer; of schema 1 images only the history tells."""
+        return not self.diff_ids and all(entry.empty_layer for entry in self.history)
+
     def copy(self) -> Self:
         """A copy whose changes do not show here."""
         made = copy(self)
