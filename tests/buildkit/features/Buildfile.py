@@ -252,7 +252,8 @@ def nested_merges() -> State:
     one = base.run("echo 1 > /one && rm -rf /usr/share/doc && ln /one /linked && mkdir -m 700 /private")
     two = base.run("echo 2 > /two && rm /etc/issue && chmod 700 /srv")
     both = merge(base, diff(base, one), diff(base, two))
-    other = diff(scratch().write("/x", "1").mkdir("/gone/deep"), scratch().write("/x", "2"))
+    # BuildKit takes files of one size that were written in one tick of the kernel's clock for equal.
+    other = diff(scratch().write("/x", "1").mkdir("/gone/deep"), scratch().write("/x", "22"))
     again = merge(both, scratch().copy(tree, "/tree/"), other, diff(one, both))
     return merge(
         again.run("ls -R /tree > /listing; test ! -e /etc/issue"), scratch().copy(both.path("/linked"), "/end")
