@@ -239,7 +239,7 @@ class Configurable(ABC, Generic[Made]):
 
         Args:
             config: as the OCI image specification has it; the platform is that of the build where it names none.
-                `rootfs` and `history` are what the layers make them.
+                `rootfs` and `history` stay those of the layers.
 
         Raises:
             DefinitionError: a member has the wrong type.

@@ -48,7 +48,10 @@ def result_config(
         platform: of the build.
         resolver: looks up what is inherited.
     """
-    base = base_config(head, platform, resolver) if patch.base is None else patch.base
+    base = patch.base
+    if base is None or not base.history:
+        inherited = base_config(head, platform, resolver)
+        base = inherited if base is None else attrs.evolve(base, history=inherited.history)
     config = apply_patch(base, patch)
     if is_told(written, patch):
         own = told_history(patch.steps, base, patch.epoch)
