@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -19,12 +19,13 @@ from pybuild.solver.filestep import note_file, run_file
 from pybuild.source.contextcopy import bring_in
 from pybuild.source.contextindex import ContextIndex
 from pybuild.source.contexttree import scan
-from pybuild.store import revisions
 from pybuild.store.store import Store
 from pybuild.store.tree import LayeredTree
 from tests.randomtrees import TREES, Another, Directory, File, Link, layer, make, shown, versions
 
 NOW = 1_000_000_000  # what builds do is later, what trees have is earlier
+pytestmark = pytest.mark.usefixtures("small_trees")
+
 NUMBERS = itertools.count()
 
 COPIES = st.builds(
@@ -48,20 +49,6 @@ COPIES = st.builds(
 PLAIN = CopyAction(
     source="/", dest="/x", input=0, secondary_input=1, output=0, dir_copy_contents=True, create_dest_path=True
 )
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """A store whose snapshots can be revised."""
-    store = Store.open(tmp_path_factory.mktemp("store"), snapshotter="overlay")
-    yield store
-    store.close()
-
-
-@pytest.fixture(autouse=True)
-def _small_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Revise trees although most of them changes."""
-    monkeypatch.setattr(revisions, "_MAX_PART", 1000.0)
 
 
 def bring(store: Store, context: Path, previous: str = "") -> str:
@@ -115,9 +102,9 @@ def check(store: Store, base: Directory, found: Sequence[Directory], action: Cop
 @given(TREES, versions(), COPIES)
 @settings(max_examples=80, deadline=None)
 def test_a_revision_is_what_a_whole_copy_is(
-    store: Store, base: Directory, found: Sequence[Directory], action: CopyAction
+    overlay_store: Store, base: Directory, found: Sequence[Directory], action: CopyAction
 ) -> None:
-    check(store, base, found, action)
+    check(overlay_store, base, found, action)
 
 
 @given(st.sampled_from([Directory({}), Directory({"x": Directory({"x": Directory({})}, 0o700)})]), versions())
@@ -125,20 +112,20 @@ def test_a_revision_is_what_a_whole_copy_is(
 @example(Directory({}), [Directory({"a": File("x"), "b": Another("x")}), Directory({"a": File("x", mtime=5)})])
 @settings(max_examples=40, deadline=None)
 def test_a_directory_that_is_empty_otherwise_is_revised(
-    store: Store, base: Directory, found: Sequence[Directory]
+    overlay_store: Store, base: Directory, found: Sequence[Directory]
 ) -> None:
-    lengths = check(store, base, found, PLAIN)
+    lengths = check(overlay_store, base, found, PLAIN)
     assert lengths == list(range(1, len(found) + 1)) or any("x" in version.children for version in found)
 
 
-def test_what_the_base_has_at_a_path_that_changes(store: Store) -> None:
+def test_what_the_base_has_at_a_path_that_changes(overlay_store: Store) -> None:
     """Once the source has no such file, that of the base is there again."""
     base = Directory({"x": Directory({"a": File("base")})})
     found = [Directory({"a": File("x"), "b": File("b")}), Directory({"b": File("b")}), Directory({"b": File("c")})]
-    assert check(store, base, found, PLAIN) == [1, 1, 2]
+    assert check(overlay_store, base, found, PLAIN) == [1, 1, 2]
 
 
-def test_links_among_what_changes(store: Store) -> None:
+def test_links_among_what_changes(overlay_store: Store) -> None:
     """Names of one inode stay such, and nothing else becomes one."""
     found = [
         Directory({"a": File("x"), "b": File("y")}),
@@ -146,31 +133,31 @@ def test_links_among_what_changes(store: Store) -> None:
         Directory({"a": File("x"), "b": File("y"), "c": File("x"), "d": Directory({"a": Another("y")})}),
         Directory({"a": Link("b"), "b": File("y"), "c": File("x"), "d": Directory({"a": Another("x")})}),
     ]
-    assert check(store, Directory({}), found, PLAIN) == [1, 2, 3, 4]
+    assert check(overlay_store, Directory({}), found, PLAIN) == [1, 2, 3, 4]
 
 
-def test_a_source_with_another_layer(store: Store, tmp_path: Path) -> None:
+def test_a_source_with_another_layer(overlay_store: Store, tmp_path: Path) -> None:
     """Whose files share their inodes with those below: in the result they are files of their own."""
     make(tmp_path / "context", Directory({"a": File("x"), "b": File("b"), "c": File("c")}))
-    below = bring(store, tmp_path / "context")
+    below = bring(overlay_store, tmp_path / "context")
     renamed = CopyAction(source="/a", dest="/d", input=0, secondary_input=0, output=0, create_dest_path=True)
-    above = made(store, FileOp(actions=(renamed,)), (Ref(snapshot=below),))
+    above = made(overlay_store, FileOp(actions=(renamed,)), (Ref(snapshot=below),))
     op = FileOp(actions=(PLAIN.replace(input=-1, secondary_input=0),))
-    first = made(store, op, (Ref(snapshot=below),))
-    note_file(store, op, (Ref(snapshot=below),), first)
-    revised = made(store, op, (Ref(snapshot=above),))
-    whole = made(store, op, (Ref(snapshot=above),), fresh=True)
-    assert len(store.snapshots.own(revised)) == 2
-    assert layer(store.snapshots, revised, NOW) == layer(store.snapshots, whole, NOW)
+    first = made(overlay_store, op, (Ref(snapshot=below),))
+    note_file(overlay_store, op, (Ref(snapshot=below),), first)
+    revised = made(overlay_store, op, (Ref(snapshot=above),))
+    whole = made(overlay_store, op, (Ref(snapshot=above),), fresh=True)
+    assert len(overlay_store.snapshots.own(revised)) == 2
+    assert layer(overlay_store.snapshots, revised, NOW) == layer(overlay_store.snapshots, whole, NOW)
 
 
-def test_the_last_result_is_gone(store: Store, tmp_path: Path) -> None:
+def test_the_last_result_is_gone(overlay_store: Store, tmp_path: Path) -> None:
     make(tmp_path / "context", Directory({"a": File("x"), "b": File("b")}))
-    below = bring(store, tmp_path / "context")
+    below = bring(overlay_store, tmp_path / "context")
     op = FileOp(actions=(PLAIN.replace(input=-1, secondary_input=0),))
-    first = made(store, op, (Ref(snapshot=below),))
-    note_file(store, op, (Ref(snapshot=below),), first)
-    store.snapshots.remove(first)
+    first = made(overlay_store, op, (Ref(snapshot=below),))
+    note_file(overlay_store, op, (Ref(snapshot=below),), first)
+    overlay_store.snapshots.remove(first)
     make(tmp_path / "context", Directory({"a": File("y"), "b": File("b")}))
-    above = bring(store, tmp_path / "context", below)
-    assert len(store.snapshots.own(made(store, op, (Ref(snapshot=above),)))) == 1
+    above = bring(overlay_store, tmp_path / "context", below)
+    assert len(overlay_store.snapshots.own(made(overlay_store, op, (Ref(snapshot=above),)))) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,12 +16,13 @@ from pybuild.source.contextcopy import bring_in
 from pybuild.source.contextindex import ContextIndex, FileHashes
 from pybuild.source.contextlisting import difference, read_listing, write_listing
 from pybuild.source.contexttree import ContextTree, scan
-from pybuild.store import revisions
 from pybuild.store.store import Store
 from pybuild.store.tree import LayeredTree
 from tests.randomtrees import Another, Directory, Fifo, File, Link, layer, make, shown, versions
 
 NOW = 2_000_000_000
+pytestmark = pytest.mark.usefixtures("small_trees")
+
 NUMBERS = itertools.count()
 
 
@@ -34,20 +35,6 @@ def bring(store: Store, context: Path, name: str, previous: str = "") -> None:
     bring_in(store, name, *looked(context), previous)
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    """A store whose snapshots can be revised."""
-    store = Store.open(tmp_path_factory.mktemp("store"), snapshotter="overlay")
-    yield store
-    store.close()
-
-
-@pytest.fixture(autouse=True)
-def _small_trees(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Revise trees although most of them changes."""
-    monkeypatch.setattr(revisions, "_MAX_PART", 1000.0)
-
-
 @given(versions())
 @example([Directory({"a": Directory({"b": File("x")})}), Directory({"a": File("x")}), Directory({"a": Directory({})})])
 @example([Directory({"a": File("x"), "b": Another("x")}), Directory({"a": File("x", mtime=5), "b": Another("x")})])
@@ -55,18 +42,18 @@ def _small_trees(monkeypatch: pytest.MonkeyPatch) -> None:
 @example([Directory({"a": Directory({}, 0o700, 3)}), Directory({"a": Directory({}, 0o755, 4)})])
 @example([Directory({"a": Link("b")}), Directory({"a": Fifo()}), Directory({"a": Link("c")})])
 @settings(max_examples=100, deadline=None)
-def test_a_revision_is_what_a_whole_copy_is(store: Store, found: Sequence[Directory]) -> None:
+def test_a_revision_is_what_a_whole_copy_is(overlay_store: Store, found: Sequence[Directory]) -> None:
     previous = ""
     with tempfile.TemporaryDirectory() as directory:
         for number, version in enumerate(found):
             name, whole = f"local-{next(NUMBERS)}", f"whole-{next(NUMBERS)}"
             make(Path(directory, "context"), version, found[number - 1] if number else None)
-            bring(store, Path(directory, "context"), name, previous)
-            bring(store, Path(directory, "context"), whole)
-            made, wanted = store.snapshots.lowers(name), store.snapshots.lowers(whole)
+            bring(overlay_store, Path(directory, "context"), name, previous)
+            bring(overlay_store, Path(directory, "context"), whole)
+            made, wanted = overlay_store.snapshots.lowers(name), overlay_store.snapshots.lowers(whole)
             assert (len(made), len(wanted)) == (number + 1, 1)
             assert shown(LayeredTree(made), NOW) == shown(LayeredTree(wanted), NOW)
-            assert layer(store.snapshots, name, NOW) == layer(store.snapshots, whole, NOW)
+            assert layer(overlay_store.snapshots, name, NOW) == layer(overlay_store.snapshots, whole, NOW)
             previous = name
 
 

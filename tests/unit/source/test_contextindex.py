@@ -22,16 +22,6 @@ Look = Callable[[], Digest]
 
 
 @pytest.fixture
-def context(tmp_path: Path) -> Path:
-    place = tmp_path / "context"
-    (place / "d/e").mkdir(parents=True)
-    (place / "a").write_text("a")
-    (place / "d/e/f").write_text("f")
-    (place / "link").symlink_to("a")
-    return place
-
-
-@pytest.fixture
 def look(context: Path, tmp_path: Path) -> Look:
     """The digest by way of an index on disk; fails when it, or a hash, is not that of the files."""
 

@@ -12,16 +12,6 @@ from pybuild.errors import SourceFetchError
 from pybuild.source.contexttree import ContextTree, scan
 
 
-@pytest.fixture
-def context(tmp_path: Path) -> Path:
-    place = tmp_path / "context"
-    (place / "d/e").mkdir(parents=True)
-    (place / "a").write_text("a")
-    (place / "d/e/f").write_text("f")
-    (place / "link").symlink_to("a")
-    return place
-
-
 def paths(tree: ContextTree) -> list[str]:
     return [entry.path for entry in tree.entries]
 
